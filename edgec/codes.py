@@ -1,0 +1,192 @@
+"""Every diagnostic code with its title and explanation (`edgec explain CODE`).
+
+`Ennxx`: an error that leaves with exit status nn. `Wxxxx`: a warning, `Nxxxx`: a note. Codes are never reused.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    title: str
+    explanation: str
+
+
+CODES: dict[str, Code] = {
+    # 1: internal
+    "E0101": Code(
+        "internal error",
+        "edgec did something its authors did not expect. A bundle with the command, the versions and the "
+        "traceback was written; attach it to a bug report. Nothing of the output folder was changed.",
+    ),
+    "E0102": Code(
+        "the graph is inconsistent",
+        "An operation was built with operands whose shapes or number formats do not fit. From a pass this is "
+        "a bug of the pass; from a hand-written graph text it is a mistake in the text. The message names "
+        "the source layers.",
+    ),
+    # 2: usage and configuration
+    "E0201": Code("wrong usage", "The command line does not parse. `edgec COMMAND --help` lists the options."),
+    "E0202": Code(
+        "no such file or not readable",
+        "An input file is missing, is a folder, or may not be read by this user.",
+    ),
+    "E0203": Code(
+        "unknown configuration key",
+        "Configuration files are strict: a key that nobody reads would silently change nothing. The message "
+        "names the nearest known key.",
+    ),
+    "E0204": Code(
+        "bad configuration value",
+        "A value has the wrong type or lies outside its allowed range.",
+    ),
+    "E0205": Code(
+        "unknown target",
+        "No target file of this name is shipped, and no such TOML file exists. `edgec targets` lists them.",
+    ),
+    "E0206": Code(
+        "bad target file",
+        "A target file is not valid TOML, inherits from something unknown, lacks the source of a constant, or "
+        "holds a value that no hardware has.",
+    ),
+    "E0207": Code(
+        "unknown pass or bad pipeline",
+        "A pipeline is a comma separated list of pass names with optional arguments: "
+        "`fold-constants,quantize{bits=8,method=mse}`.",
+    ),
+    "E0208": Code(
+        "graph text does not parse",
+        "The text form is described in docs/ir.md. The message gives line and column.",
+    ),
+    "E0209": Code(
+        "output folder is in the way",
+        "The output path exists and is not an edgec artefact. edgec replaces its own artefacts only; remove the "
+        "folder or choose another one.",
+    ),
+    "E0210": Code(
+        "bad input data",
+        "A .npy/.npz file does not hold what the model needs: wrong names, shapes, types, or values that the "
+        "input format cannot write.",
+    ),
+    "E0211": Code("unknown diagnostic code", "`edgec explain` knows the codes that edgec prints."),
+    "E0212": Code(
+        "the disk is full or not writable",
+        "The artefact could not be written. Nothing was left behind at the output path.",
+    ),
+    # 3: model
+    "E0301": Code(
+        "not a model file",
+        "The file is not a valid ONNX protobuf, is truncated, or refers to external data that is missing.",
+    ),
+    "E0302": Code(
+        "malformed model",
+        "The protobuf parses but the graph breaks the ONNX rules: unknown tensors, cycles, duplicate names, "
+        "attributes of the wrong type, or shapes that contradict each other.",
+    ),
+    "E0303": Code(
+        "unsupported operator",
+        "The operator is not in the importer's table. `edgec inspect` lists all unsupported operators of a model.",
+    ),
+    "E0304": Code(
+        "unsupported form of an operator",
+        "The operator is known, but not with these attributes, ranks or types.",
+    ),
+    "E0305": Code(
+        "dynamic shape",
+        "Hardware needs static shapes. Fix symbolic dimensions with `--batch N` or `--dim NAME=N`.",
+    ),
+    "E0306": Code(
+        "unsupported opset",
+        "The model's opset is older or newer than the importer knows.",
+    ),
+    "E0307": Code(
+        "value needed at compile time",
+        "A shape, axis list or quantisation parameter is computed from an input of the model; it must be constant.",
+    ),
+    "E0310": Code(
+        "not supported on this target",
+        "The target's backend has no implementation for the operation or for one of its number formats.",
+    ),
+    "E0311": Code(
+        "float arithmetic on a target without floats",
+        "The RTL backend computes in integers. Quantise the model first: `--quantize fixed<8,2>`-like options, "
+        "or import a model that carries Quant or QuantizeLinear nodes.",
+    ),
+    "E0312": Code(
+        "too large for the target",
+        "The estimated area of a fully spatial implementation exceeds the target's limit. The message gives the "
+        "estimate; `--max-area` raises the limit.",
+    ),
+    "E0313": Code(
+        "format cannot express the operation",
+        "For example: a zero-free power-of-two or binary weight cannot be pruned or padded, because it has no zero.",
+    ),
+    "E0314": Code(
+        "numeric profile does not fit the model",
+        "The named numeric profile states formats for every layer of one known network family.",
+    ),
+    # 4: gates
+    "E0401": Code("gate not met", "A budget or gate that was asked for is not met."),
+    # 5: verification
+    "E0501": Code(
+        "outputs differ from the reference",
+        "The implementation's words differ from the interpreter's. The first differing layer and element are named.",
+    ),
+    "E0502": Code(
+        "cycles differ from the estimate",
+        "The simulated latency or initiation interval is not what the schedule promised.",
+    ),
+    "E0503": Code(
+        "a planted fault was not caught",
+        "`verify --self-test` changed a weight, a golden word or an operator in a way that changes outputs, and "
+        "verification still passed. Do not trust the verification until this is repaired.",
+    ),
+    # 6: tools
+    "E0601": Code("tool missing", "An external tool is not installed. `edgec doctor` lists all tools and remedies."),
+    "E0602": Code("tool failed", "An external tool ended with an error. The end of its output is shown."),
+    "E0603": Code(
+        "tool killed",
+        "An external tool was ended by a signal. SIGKILL usually means that the machine ran out of memory.",
+    ),
+    "E0604": Code("tool timed out", "An external tool ran longer than its limit and was stopped (`--timeout`)."),
+    "E0605": Code("tool unusable", "The tool was found but is too old or does not work."),
+    "E0606": Code("disk full in a tool", "An external tool could not write its files: no space left on the device."),
+    # 7: integrity
+    "E0701": Code(
+        "artefact damaged",
+        "A file of the artefact differs from its SHA-256 in the manifest, is missing, or is not listed.",
+    ),
+    "E0702": Code(
+        "weight image damaged",
+        "The checksum of a weight image does not fit its content; at least one bit differs.",
+    ),
+    "E0703": Code(
+        "weight image of another network",
+        "The network id of the weight image is not that of the hardware it should be loaded into.",
+    ),
+    "E0704": Code(
+        "not an artefact",
+        "The folder has no manifest.json, or one of an unknown schema version.",
+    ),
+    # 8: device
+    "E0801": Code("device unreachable", "The device that should run the artefact did not answer."),
+    # warnings
+    "W0001": Code(
+        "synthetic calibration",
+        "No calibration data was given; ranges come from a stated synthetic distribution. Accuracy on real data "
+        "may be much worse. Give `--calibration data.npz`.",
+    ),
+    "W0002": Code(
+        "saturation",
+        "A part of the values saturates in a number format.",
+    ),
+    "W0003": Code(
+        "the model states no opset for a domain",
+        "The file uses operators of a domain that its opset imports do not list; version 1 is assumed.",
+    ),
+    "W0004": Code(
+        "a layer loses most of the signal",
+        "The signal-to-quantisation-noise ratio of a layer is low; the table of `edgec inspect` names it.",
+    ),
+}

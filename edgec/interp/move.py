@@ -1,0 +1,113 @@
+"""Ops that move values: they work on codes of any format."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgec.formats import Format
+from edgec.interp.registry import align, evaluates
+from edgec.ops import Concat, Expand, Gather, Get, Pad, Reshape, Resize, Slice, Split, Transpose
+
+
+def code_of(fmt: Format, value: float) -> np.generic:
+    """The code of a real value that `fmt` can write."""
+    return fmt.encode(np.array([value]))[0] if fmt.axis is None else fmt.dtype.type(0)
+
+
+@evaluates(Reshape)
+def reshape(op: Reshape, x: np.ndarray) -> np.ndarray:
+    return x.reshape(x.shape[0], *op.shape)
+
+
+@evaluates(Transpose)
+def transpose(op: Transpose, x: np.ndarray) -> np.ndarray:
+    return x.transpose(0, *(p + 1 for p in op.perm))
+
+
+@evaluates(Concat)
+def concat(op: Concat, *xs: np.ndarray) -> np.ndarray:
+    frames = max(x.shape[0] for x in xs)
+    return np.concatenate([np.broadcast_to(x, (frames, *x.shape[1:])) for x in xs], axis=op.axis % len(op.shape) + 1)
+
+
+@evaluates(Slice)
+def slice_(op: Slice, x: np.ndarray) -> np.ndarray:
+    return x[(slice(None), *op.slices())]
+
+
+@evaluates(Pad)
+def pad(op: Pad, x: np.ndarray) -> np.ndarray:
+    rank = len(op.x.shape)
+    crop = tuple(
+        slice(max(-op.pads[i], 0), n - max(-op.pads[i + rank], 0) if op.pads[i + rank] < 0 else None)
+        for i, n in enumerate(op.x.shape)
+    )
+    x = x[(slice(None), *crop)]
+    grow = [(0, 0)] + [(max(op.pads[i], 0), max(op.pads[i + rank], 0)) for i in range(rank)]
+    if op.mode == "constant":
+        return np.pad(x, grow, constant_values=code_of(op.format, op.value))
+    return np.pad(x, grow, mode=op.mode)  # type: ignore[call-overload]
+
+
+@evaluates(Gather)
+def gather(op: Gather, x: np.ndarray) -> np.ndarray:
+    axis = op.axis % len(op.x.shape) + 1
+    indices = np.array(op.indices, np.int64)
+    y = np.take(x, np.maximum(indices, 0), axis=axis)
+    holes = np.flatnonzero(indices < 0)
+    if holes.size:
+        y[(slice(None),) * axis + (holes,)] = code_of(op.format, 0.0)
+    return y
+
+
+@evaluates(Expand)
+def expand(op: Expand, x: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(align(x, len(op.shape)), (x.shape[0], *op.shape))
+
+
+@evaluates(Split)
+def split(op: Split, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    axis = op.axis % len(op.x.shape) + 1
+    return tuple(np.split(x, np.cumsum(op.sizes)[:-1], axis=axis))
+
+
+@evaluates(Get)
+def get(op: Get, x: tuple[np.ndarray, ...]) -> np.ndarray:
+    return x[op.index]
+
+
+def source_coordinates(op: Resize, i: int) -> np.ndarray:
+    """Positions in the input for every output index on spatial axis `i`, float64 (ONNX Resize)."""
+    n, m, scale = op.x.shape[2 + i], op.sizes[i], op.scales[i]
+    y = np.arange(m, dtype=np.float64)
+    match op.coordinates:
+        case "half_pixel":
+            return (y + 0.5) / scale - 0.5
+        case "pytorch_half_pixel":
+            return (y + 0.5) / scale - 0.5 if m > 1 else np.zeros(1)
+        case "asymmetric":
+            return y / scale
+        case _:
+            return y * (n - 1) / (m - 1) if m > 1 else np.zeros(1)
+
+
+@evaluates(Resize)
+def resize(op: Resize, x: np.ndarray) -> np.ndarray:
+    for i in range(len(op.sizes)):
+        axis, n = 3 + i, op.x.shape[2 + i]
+        position = source_coordinates(op, i)
+        if op.mode == "nearest":
+            rule = {
+                "floor": np.floor,
+                "ceil": np.ceil,
+                "round_prefer_floor": lambda p: np.ceil(p - 0.5),
+                "round_prefer_ceil": lambda p: np.floor(p + 0.5),
+            }[op.nearest]
+            x = np.take(x, np.clip(rule(position), 0, n - 1).astype(np.int64), axis=axis)
+            continue
+        position = np.clip(position, 0, n - 1)
+        low = np.floor(position).astype(np.int64)
+        high = np.minimum(low + 1, n - 1)
+        weight = (position - low).astype(x.dtype).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
+        x = np.take(x, low, axis=axis) * (1 - weight) + np.take(x, high, axis=axis) * weight
+    return x.astype(op.format.dtype)

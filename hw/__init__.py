@@ -1,0 +1,1 @@
+"""What the hardware does: estimators of cycles, area and energy; simulators and tools."""
