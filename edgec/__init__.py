@@ -1,0 +1,24 @@
+"""edgec: the hardware-aware edge deployment compiler.
+
+The verbs of the command line are functions here: `load`, `inspect`, `estimate`, `build`, `verify`, `cosim`.
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgec.api import build, cosim, encode_frames, estimate, inspect, load, verify
+    from edgec.diagnostics import EdgecError
+
+__version__ = "0.1.0"
+__all__ = ["EdgecError", "build", "cosim", "encode_frames", "estimate", "inspect", "load", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        module = "edgec.diagnostics" if name == "EdgecError" else "edgec.api"
+        return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'edgec' has no attribute {name!r}")

@@ -45,7 +45,7 @@ class Printer:
         self.arrays: dict[str, np.ndarray] = {}
         taken: set[str] = set()
         for op in graph.ops:
-            self.names[op] = _unique(_stem(op), taken)
+            self.names[op] = _unique(value_stem(op), taken)
 
     def text(self) -> str:
         lines = [f"input {json.dumps(i.name)} : {self.type(i.type)}" for i in self.graph.inputs]
@@ -73,21 +73,22 @@ class Printer:
 
     def operands(self, op: Op) -> str:
         shown = []
+        operand_fields = operand_names(type(op))
         for name, value in op.fields():
             if isinstance(value, Op):
                 shown.append(f"%{self.names[value]}")
             elif isinstance(value, tuple) and value and isinstance(value[0], Op):
                 shown.append("[" + ", ".join(f"%{self.names[v]}" for v in value) + "]")
-            elif value is None and "Op" in str(_annotation(type(op), name)):
+            elif value is None and name in operand_fields:
                 shown.append("_")
         return ", ".join(shown)
 
     def attributes(self, op: Op) -> str:
         shown = []
         defaults = {f.name: f.default for f in dataclasses.fields(op)}
+        operand_fields = operand_names(type(op))
         for name, value in op.fields():
-            is_operand = "Op" in str(_annotation(type(op), name))
-            if not is_operand and value != defaults[name]:
+            if name not in operand_fields and value != defaults[name]:
                 shown.append(f"{name}={self.value(value)}")
         return " {" + ", ".join(shown) + "}" if shown else ""
 
@@ -112,6 +113,13 @@ class Printer:
         return f"{self.format(type_.format)}[{', '.join(map(str, type_.shape))}]"
 
 
+def operand_names(cls: type[Op]) -> list[str]:
+    """The fields of an op class that hold operands, by their annotations."""
+    return [
+        f.name for f in dataclasses.fields(cls) if re.search(r"\bOp\b", str(f.type)) and f.name not in ("type", "loc")
+    ]
+
+
 def print_graph(graph: Graph) -> tuple[str, dict[str, np.ndarray]]:
     """The text of `graph` and the arrays of its side file."""
     printer = Printer(graph)
@@ -132,7 +140,8 @@ def parse_graph(text: str, arrays: Mapping[str, np.ndarray], source: str = "<tex
     return Parser(text, arrays, source).graph()
 
 
-def _stem(op: Op) -> str:
+def value_stem(op: Op) -> str:
+    """The name an op gets in the text form, before it is made unique."""
     if isinstance(op, Input):
         stem = op.name
     elif op.loc:
@@ -150,13 +159,6 @@ def _unique(stem: str, taken: set[str]) -> str:
         name = f"{stem}.{n}"
     taken.add(name)
     return name
-
-
-def _annotation(cls: type[Op], name: str) -> str:
-    for klass in cls.__mro__:
-        if name in klass.__dict__.get("__annotations__", {}):
-            return str(klass.__dict__["__annotations__"][name])
-    return ""
 
 
 def _scalar(value: Any) -> str:

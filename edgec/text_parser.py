@@ -16,6 +16,7 @@ from edgec.formats_compressed import Binary, Codebook, Minifloat, Pow2, Sparse, 
 from edgec.graph import Graph
 from edgec.ops import OPS, Constant, Input, Op
 from edgec.rounding import OVERFLOWS, ROUNDINGS
+from edgec.text import operand_names, value_stem
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -131,8 +132,8 @@ class Parser:
         meta: dict[str, str] = {}
         inputs: list[Input] = []
         outputs: list[tuple[str, Op]] = []
-        for self.row in range(len(self.lines)):
-            stripped = self.lines[self.row].strip()
+        for row, line in enumerate(self.lines):
+            self.row, stripped = row, line.strip()
             if not stripped or stripped.startswith("#"):
                 continue
             self.tokenize()
@@ -231,7 +232,7 @@ class Parser:
         if cls is Constant:
             return self.constant(operands, type_, loc, column)
         fields = [f for f in dataclasses.fields(cls) if f.name not in ("type", "loc")]
-        operand_fields = [f.name for f in fields if "Op" in str(f.type)]
+        operand_fields = operand_names(cls)
         if len(operands) != len(operand_fields):
             self.fail(f"{cls.mnemonic} takes {len(operand_fields)} operands, not {len(operands)}", column)
         known = {f.name for f in fields} - set(operand_fields)
@@ -419,6 +420,4 @@ def parse_format(text: str) -> Format:
 
 
 def _input_name(name: str) -> str:
-    from edgec.text import _stem
-
-    return _stem(Input(name, type=TensorType(Float(32), ())))
+    return value_stem(Input(name, type=TensorType(Float(32), ())))

@@ -1,0 +1,111 @@
+"""Comparing two sets of codes, layer by layer in graph order: the first difference, with its layer and element."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgec.diagnostics import EdgecError
+from edgec.graph import Graph
+from edgec.interp import run
+from edgec.ops import Op
+from edgec.text import Printer
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first differing element of the first differing layer, and how many words of that layer differ."""
+
+    layer: str
+    source: tuple[str, ...]
+    frame: int
+    element: tuple[int, ...]
+    expected: int | float
+    found: int | float
+    wrong: int
+    total: int
+
+    def error(self, party: str) -> EdgecError:
+        """E0501 for this difference."""
+        place = ", ".join(map(str, self.element))
+        return EdgecError(
+            "E0501",
+            f"{party}: {self.wrong} of {self.total} words of layer {self.layer} differ from the reference",
+            layer=", ".join(self.source) or self.layer,
+            op=self.layer,
+            why=f"first at frame {self.frame}, element [{place}]: {self.found}, the reference has {self.expected}",
+            remedy=f"the layers before {self.layer} agree: look at this one",
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "layer": self.layer,
+            "source": list(self.source),
+            "frame": self.frame,
+            "element": list(self.element),
+            "expected": self.expected,
+            "found": self.found,
+            "wrong": self.wrong,
+            "total": self.total,
+        }
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Expected codes per layer [F, *shape] in graph order (names of the text form), and per output name."""
+
+    layers: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+    sources: Mapping[str, tuple[str, ...]]
+    output_layer: Mapping[str, str]
+
+
+def reference(graph: Graph, frames: Mapping[str, np.ndarray], keep: Sequence[str] | None = None) -> Reference:
+    """What the interpreter computes for `frames`; `keep` names the layers to remember (all when None)."""
+    names = Printer(graph).names
+    collected: dict[str, list[np.ndarray]] = {}
+    wanted = set(keep) if keep is not None else None
+
+    def observe(op: Op, value: Any) -> None:
+        if isinstance(value, np.ndarray) and (wanted is None or names[op] in wanted):
+            collected.setdefault(names[op], []).append(value)
+
+    outputs = run(graph, frames, observe=observe)
+    layers = {name: np.concatenate(parts) for name, parts in collected.items()}
+    order = [names[op] for op in graph.ops if names[op] in layers]
+    return Reference(
+        {name: layers[name] for name in order},
+        outputs,
+        {names[op]: op.loc for op in graph.ops},
+        {name: names[op] for name, op in graph.outputs},
+    )
+
+
+def first_difference(
+    expected: Reference, layers: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> Difference | None:
+    """The first layer (then output) whose codes differ; None when everything is equal."""
+    for name, want in expected.layers.items():
+        if name in layers and (found := _difference(want, layers[name])) is not None:
+            return Difference(name, expected.sources.get(name, ()), *found)
+    for name, want in expected.outputs.items():
+        if (found := _difference(want, outputs[name])) is not None:
+            layer = expected.output_layer[name]
+            return Difference(layer, expected.sources.get(layer, ()) or (name,), *found)
+    return None
+
+
+def _difference(want: np.ndarray, have: np.ndarray) -> tuple[int, tuple[int, ...], Any, Any, int, int] | None:
+    if want.dtype.kind == "f" or have.dtype.kind == "f":
+        unequal = ~((want == have) | (np.isnan(want) & np.isnan(have)))
+    else:
+        unequal = want.astype(np.int64) != have.astype(np.int64)
+    wrong = int(np.count_nonzero(unequal))
+    if not wrong:
+        return None
+    frame, *element = (int(i) for i in np.argwhere(unequal)[0])
+    place = (frame, *element)
+    return frame, tuple(element), want[place].item(), have[place].item(), wrong, want.size

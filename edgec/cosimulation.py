@@ -1,0 +1,208 @@
+"""Co-simulation: the RTL of an artefact driven with frames, its words and cycles brought back to the graph's terms."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgec.artefact import Artefact
+from edgec.diagnostics import EdgecError
+from edgec.frames import encode_frames, read_arrays
+from edgec.graph import Graph
+from edgec.interp import random_frames
+from edgec.text import parse_graph
+from edgec.weight_image import read_image
+
+WEIGHTS = "rtl/weights.img"
+
+
+@dataclass(frozen=True)
+class RtlRun:
+    """What the simulation of N frames gave: codes per output [N, *shape] and per probed layer, and the cycles."""
+
+    outputs: dict[str, np.ndarray]
+    layers: dict[str, np.ndarray]
+    latency: int
+    initiation_interval: int
+    cycles: int
+    seconds: float
+
+
+def load_graph(artefact: Artefact) -> Graph:
+    """The graph that the artefact was built from, out of its model folder."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(artefact.read("model/weights.safetensors"))
+    except SafetensorError as error:
+        raise EdgecError("E0701", "model/weights.safetensors is damaged", why=str(error)) from None
+    return parse_graph(artefact.read("model/graph.edge").decode(), arrays, "model/graph.edge")
+
+
+def choose_frames(
+    graph: Graph, frames: Mapping[str, np.ndarray] | str | Path | None, vectors: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Codes of given real values, else of `vectors` seeded random frames."""
+    if frames is None:
+        return random_frames(graph, vectors, seed)
+    return encode_frames(graph, read_arrays(frames) if isinstance(frames, str | Path) else frames)
+
+
+def cache_folder(artefact: Artefact, kind: str) -> Path:
+    """Where compiled simulators are kept, one folder per generated design; artefacts stay as they are."""
+    root = os.environ.get("EDGEC_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(root).expanduser() / "edgec" / kind / artefact.manifest["plan_digest"][:32]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgecError(
+            "E0212", f"{folder} cannot be made", why=str(error), remedy="set EDGEC_CACHE to a folder"
+        ) from None
+    return folder
+
+
+class RtlSimulation:
+    """The Verilator model of an artefact."""
+
+    def __init__(
+        self,
+        artefact: Artefact,
+        *,
+        probes: bool = True,
+        waves: bool = False,
+        timeout: float = 1800.0,
+        overlay: Mapping[str, bytes] | None = None,
+        workdir: Path | None = None,
+    ) -> None:
+        """`overlay` replaces files of the design (a self-test plants faults so); it then needs its own `workdir`."""
+        from edgec.hw.sim.ports import Ports, Probe
+        from edgec.hw.sim.verilator_lib import Simulation
+
+        interface = artefact.manifest.get("interface", {})
+        if artefact.manifest.get("backend") != "rtl":
+            raise EdgecError(
+                "E0310", f"{artefact.path} holds no RTL", why=f"backend {artefact.manifest.get('backend')}"
+            )
+        self.artefact, self.interface = artefact, interface
+        self.probes = list(interface["probes"]) if probes else []
+        folder = workdir or cache_folder(artefact, "verilator" + ("-waves" if waves else ""))
+        files = [artefact.path / f for f in interface["files"]]
+        for name, data in (overlay or {}).items():
+            replaced = folder / Path(name).name
+            replaced.write_bytes(data)
+            files = [replaced if f == artefact.path / name else f for f in files]
+        self.simulation = Simulation(
+            files,
+            interface["top"],
+            Ports(**interface["ports"]),
+            workdir=folder,
+            probes=[Probe(p["signal"], p["bits"], p["depth"]) for p in self.probes],
+            trace=waves,
+            timeout=timeout,
+        )
+
+    def load_weights(self, words: np.ndarray) -> None:
+        """Write the register bank, one word a cycle, before every batch."""
+        self.simulation.write_registers(range(len(words)), [int(w) for w in words])
+
+    def run(
+        self, frames: Mapping[str, np.ndarray], *, stalls: float = 0.0, seed: int = 1, waves: str | Path | None = None
+    ) -> RtlRun:
+        """Stream frames of codes; raises E0502 when the design's latency is not fixed."""
+        from edgec.hw.sim.batch import Stalls
+        from edgec.hw.sim.words import Field, pack_fields, unpack_fields
+
+        count = len(next(iter(frames.values())))
+        parts = [
+            (np.asarray(frames[i["name"]]).reshape(count, -1).astype(np.int64), i["bits"])
+            for i in self.interface["inputs"]
+        ]
+        result = self.simulation.run_batch(
+            pack_fields(parts), stalls=Stalls(seed, stalls) if stalls else None, waves=waves
+        )
+        fields = [Field(o["elements"], o["bits"], o["signed"]) for o in self.interface["outputs"]]
+        outputs = {
+            o["name"]: values.reshape(count, *o["shape"])
+            for o, values in zip(self.interface["outputs"], unpack_fields(result.outputs, fields), strict=True)
+        }
+        layers = {}
+        for p in self.probes:
+            field = Field(p["elements"], p["element_bits"], p["signed"])
+            (values,) = unpack_fields(result.probes[p["signal"]], [field])
+            layers[p["layer"]] = values.reshape(count, *p["shape"])
+        cycles = int(result.out_cycles[-1] - result.in_cycles[0]) if count else 0
+        return RtlRun(outputs, layers, result.latency, result.initiation_interval, cycles, result.seconds)
+
+
+def image_words(artefact: Artefact, image: str | Path | None) -> np.ndarray | None:
+    """The checked words of `image` (or of the artefact's own), None for a design with constant weights."""
+    bank = artefact.manifest["interface"].get("register_words", 0)
+    if not bank:
+        if image is not None:
+            raise EdgecError("E0703", "this hardware has no register bank", why="it was built with --weights fixed")
+        return None
+    if image is None:
+        return read_image(artefact.read(WEIGHTS), artefact.manifest["network_id"], bank, WEIGHTS)
+    try:
+        data = Path(image).read_bytes()
+    except OSError as error:
+        raise EdgecError("E0202", f"{image} cannot be read", why=error.strerror) from None
+    return read_image(data, artefact.manifest["network_id"], bank, str(image))
+
+
+def cosimulate(
+    artefact: Artefact,
+    frames: Mapping[str, np.ndarray] | str | Path | None,
+    *,
+    vectors: int | None = None,
+    seed: int = 1,
+    stalls: float = 0.0,
+    weights: str | Path | None = None,
+    waves: str | Path | None = None,
+    timeout: float = 1800.0,
+) -> dict[str, Any]:
+    """Drive the RTL; the outputs (codes), the cycles beside the estimate, and a summary in sentences."""
+    artefact.check()
+    words = image_words(artefact, weights)
+    graph = load_graph(artefact)
+    codes = choose_frames(graph, frames, vectors or 256, seed)
+    simulation = RtlSimulation(artefact, probes=False, waves=waves is not None, timeout=timeout)
+    if words is not None:
+        simulation.load_weights(words)
+    result = simulation.run(codes, stalls=stalls, seed=seed, waves=waves)
+    check_cycles(artefact, result, stalled=stalls > 0)
+    count = len(next(iter(codes.values())))
+    clock = artefact.manifest["estimates"]["clock_mhz"]
+    return {
+        "frames": count,
+        "latency": result.latency,
+        "initiation_interval": result.initiation_interval,
+        "cycles": result.cycles,
+        "estimated_latency": artefact.manifest["interface"]["latency"],
+        "seconds": result.seconds,
+        "outputs": result.outputs,
+        "summary": [
+            f"{count} frames in {result.cycles} cycles; latency {result.latency} cycles "
+            f"({1e3 * result.latency / clock:.4g} ns at {clock:g} MHz), initiation interval "
+            f"{result.initiation_interval}: as estimated"
+        ],
+    }
+
+
+def check_cycles(artefact: Artefact, result: RtlRun, *, stalled: bool) -> None:
+    """Compare simulated cycles with the schedule; E0502 when they differ."""
+    interface = artefact.manifest["interface"]
+    wanted = interface["latency"]
+    if result.latency != wanted:
+        raise EdgecError("E0502", f"latency {result.latency} cycles, the estimate says {wanted}")
+    interval = interface["initiation_interval"]
+    if not stalled and result.initiation_interval not in (0, interval):
+        raise EdgecError(
+            "E0502", f"initiation interval {result.initiation_interval} cycles, the estimate says {interval}"
+        )

@@ -1,0 +1,155 @@
+"""`edgec verify`: integrity, golden words, and every named party against the reference interpreter, bit for bit."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgec.artefact import RESULTS, Artefact, sha256, to_json, write_aside
+from edgec.comparison import Reference, first_difference, reference
+from edgec.cosimulation import RtlSimulation, check_cycles, choose_frames, image_words, load_graph
+from edgec.diagnostics import EdgecError, nearest
+from edgec.graph import Graph
+from edgec.weight_image import parameter_words
+
+Frames = Mapping[str, np.ndarray]
+
+
+def read_npz(artefact: Artefact, name: str) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file of the artefact."""
+    with np.load(io.BytesIO(artefact.read(name)), allow_pickle=False) as data:
+        return {key: data[key] for key in data.files}
+
+
+def verify_artefact(
+    artefact: Artefact,
+    *,
+    on: Sequence[str],
+    vectors: int | None,
+    seed: int,
+    frames: Frames | str | Path | None,
+    timeout: float,
+) -> dict[str, Any]:
+    """Check `artefact` on every party in `on`; raises at the first difference, else returns what was compared.
+
+    The golden frames are checked always; `frames` or `vectors` random ones come on top.
+    """
+    for party in on:
+        if party not in PARTIES:
+            raise EdgecError("E0201", f"unknown party {party!r}", remedy=nearest(party, PARTIES))
+    artefact.check()
+    graph = load_graph(artefact)
+    golden = read_npz(artefact, "golden/inputs.npz")
+    check_golden(artefact, graph, golden)
+    check_weights(artefact, graph)
+    every = golden
+    if frames is not None or vectors:
+        extra = choose_frames(graph, frames, vectors or 0, seed)
+        every = {name: np.concatenate([golden[name], extra[name]]) for name in golden}
+    count = len(next(iter(every.values())))
+    results, summary = [], [f"reference: {len(next(iter(golden.values())))} golden frames reproduced"]
+    for party in on:
+        result = PARTIES[party](artefact, graph, every, timeout)
+        results.append({"party": party, "frames": count, **result})
+        summary.append(f"{party}: {count} frames, {result['words']} words, 0 wrong" + result.pop("remark", ""))
+    outcome = {"ok": True, "frames": count, "parties": results}
+    record = {**outcome, "manifest_sha256": sha256(artefact.read("manifest.json")), "seed": seed}
+    write_aside(artefact.path / RESULTS, to_json(record))
+    return {**outcome, "summary": summary}
+
+
+def check_golden(artefact: Artefact, graph: Graph, inputs: Frames) -> None:
+    """The stored golden words must be what the interpreter computes from the stored model; E0501 otherwise."""
+    stored_layers = read_npz(artefact, "golden/per_layer.npz")
+    few = {n: a[: len(next(iter(stored_layers.values()), ()))] for n, a in inputs.items()}
+    layered = reference(graph, few, list(stored_layers))
+    full = reference(graph, inputs, [])
+    expected = Reference(layered.layers, full.outputs, full.sources, full.output_layer)
+    difference = first_difference(expected, stored_layers, read_npz(artefact, "golden/outputs.npz"))
+    if difference is not None:
+        raise difference.error("golden words")
+
+
+def check_weights(artefact: Artefact, graph: Graph) -> None:
+    """The weight image must hold the model's weights; E0702 otherwise."""
+    words = image_words(artefact, None)
+    if words is not None:
+        wanted = parameter_words(graph, artefact.manifest["interface"]["registers"])
+        wrong = np.flatnonzero(words != wanted)
+        if wrong.size:
+            raise EdgecError("E0702", f"the weight image differs from the model at word {wrong[0]}")
+
+
+def on_verilator(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:
+    """Simulate the RTL; compare every probed layer and all outputs, and the cycles with the estimate."""
+    simulation = RtlSimulation(artefact, timeout=timeout)
+    words = image_words(artefact, None)
+    if words is not None:
+        simulation.load_weights(words)
+    result = simulation.run(frames)
+    expected = reference(graph, frames, [p["layer"] for p in simulation.probes])
+    difference = first_difference(expected, result.layers, result.outputs)
+    if difference is not None:
+        raise difference.error("verilator")
+    check_cycles(artefact, result, stalled=False)
+    stalled = simulation.run({n: a[:1000] for n, a in frames.items()}, stalls=0.3)
+    for name, values in stalled.outputs.items():
+        if not np.array_equal(values, result.outputs[name][:1000]):
+            raise EdgecError("E0501", f"verilator: output {name!r} changes when the input stalls", layer=name)
+    return {
+        "words": sum(a.size for a in result.outputs.values()),
+        "layers": sorted(result.layers),
+        "latency": result.latency,
+        "initiation_interval": result.initiation_interval,
+        "remark": f"; latency {result.latency}, initiation interval {result.initiation_interval}, "
+        f"{len(result.layers)} inner layers compared, unchanged under stalls",
+    }
+
+
+def on_icarus(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:
+    """Run the artefact's self-checking test bench (a part of the golden frames) in Icarus Verilog."""
+    from edgec.hw.sim.iverilog import run_testbench
+
+    interface = artefact.manifest["interface"]
+    bench = interface["testbench"]
+    files = [artefact.path / f for f in [*interface["files"], bench["file"]]]
+    run_testbench(files, bench["top"], cwd=artefact.path / "sim", timeout=timeout)
+    return {"words": bench["words"], "remark": f"; self-checking test bench of {bench['frames']} golden frames"}
+
+
+def on_onnxruntime(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:
+    """Run model/graph.onnx in onnxruntime and compare the codes of all outputs."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise EdgecError("E0601", "onnxruntime is not installed", remedy="pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        artefact.read("model/graph.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+    types = {i.name: kinds.get(i.type, np.float32) for i in session.get_inputs()}
+    count = len(next(iter(frames.values())))
+    expected = reference(graph, frames, [])
+    found: dict[str, list[np.ndarray]] = {n: [] for n, _ in graph.outputs}
+    for k in range(count):
+        feed = {i.name: i.format.decode(frames[i.name][k]).astype(types[i.name]) for i in graph.inputs}
+        for (name, op), value in zip(graph.outputs, session.run([n for n, _ in graph.outputs], feed), strict=True):
+            fmt = op.format
+            found[name].append(np.asarray(value) if fmt.is_float else fmt.encode(np.asarray(value, np.float64)))
+    difference = first_difference(expected, {}, {n: np.stack(v) for n, v in found.items()})
+    if difference is not None:
+        raise difference.error("onnxruntime")
+    return {"words": sum(a.size for a in expected.outputs.values())}
+
+
+PARTIES: dict[str, Callable[[Artefact, Graph, Frames, float], dict[str, Any]]] = {
+    "verilator": on_verilator,
+    "icarus": on_icarus,
+    "onnxruntime": on_onnxruntime,
+}

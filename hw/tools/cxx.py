@@ -1,0 +1,34 @@
+"""Finds the C++ compiler and make, which turn Verilator's output into a program."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from edgec.hw.tools.tool import Tool, ask_version, locate
+
+CXX_PURPOSE = "compiling simulation models"
+CXX_REMEDY = "install g++ or clang++ from your system (Debian: apt-get install g++), or set CXX"
+MAKE_REMEDY = "install GNU make from your system (Debian: apt-get install make), or set EDGEC_MAKE"
+
+
+def find_cxx() -> Tool:
+    """The C++ compiler: the one `CXX` names, else g++, clang++ or c++. Never raises."""
+    path, source, problem = locate("CXX", ["g++", "clang++", "c++"])
+    return _with_version("c++", CXX_PURPOSE, CXX_REMEDY, path, source, problem, r"(\d+\.\d+[.\d]*)")
+
+
+def find_make() -> Tool:
+    """GNU make. Never raises."""
+    path, source, problem = locate("EDGEC_MAKE", ["gmake", "make"])
+    return _with_version("make", CXX_PURPOSE, MAKE_REMEDY, path, source, problem, r"GNU Make ([\d.]+)")
+
+
+def _with_version(
+    name: str, purpose: str, remedy: str, path: Path | None, source: str, problem: str | None, pattern: str
+) -> Tool:
+    tool = Tool(name, purpose, remedy, path, None, source, problem, "E0601" if source == "PATH" else "E0605")
+    if path is None:
+        return tool
+    version, problem = ask_version(path, "--version", pattern)
+    return dataclasses.replace(tool, version=version, problem=problem, code="E0605")

@@ -1,0 +1,27 @@
+"""Looks at every external tool edgec can use: what `edgec doctor` prints."""
+
+from __future__ import annotations
+
+from edgec.hw.tools.cxx import find_cxx, find_make
+from edgec.hw.tools.iverilog import find_iverilog
+from edgec.hw.tools.tool import Tool
+from edgec.hw.tools.verilator import find_verilator
+from edgec.hw.tools.yosys import find_yosys
+
+FINDERS = {
+    "c++": find_cxx,
+    "make": find_make,
+    "verilator": find_verilator,
+    "iverilog": find_iverilog,
+    "yosys": find_yosys,
+}
+
+
+def doctor() -> list[Tool]:
+    """Every tool, found or not, in a fixed order. Never raises."""
+    return [find() for find in FINDERS.values()]
+
+
+def require_tools(names: list[str]) -> dict[str, Tool]:
+    """The named tools (keys of `FINDERS`), each usable; raises E0601 or E0605 for the first that is not."""
+    return {name: FINDERS[name]().require() for name in names}
