@@ -118,14 +118,15 @@ def compile_model(
     return compiled
 
 
+def backend_options(compiled: Compiled) -> dict[str, Any]:
+    """What the backend is told besides graph and target: the target's options under those of the build."""
+    chosen = {k: v for k, v in compiled.options.as_dict().items() if k in ("weights", "clock_mhz", "max_area_kge")}
+    return {**compiled.target.options, **chosen, "name": compiled.name}
+
+
 def plan(compiled: Compiled) -> BuildPlan:
     """What the target's backend makes of a compiled model, in memory."""
-    options = {
-        **compiled.target.options,
-        **{k: v for k, v in compiled.options.as_dict().items() if k in ("weights", "clock_mhz", "max_area_kge")},
-        "name": compiled.name,
-    }
-    return load_backend(compiled.target.backend)(compiled.graph, compiled.target, options)
+    return load_backend(compiled.target.backend)(compiled.graph, compiled.target, backend_options(compiled))
 
 
 def estimate(
@@ -136,10 +137,9 @@ def estimate(
     calibration: Frames | str | Path | None = None,
 ) -> Estimate:
     """Cycles, area and energy per layer, without any tool."""
-    from edgec.hw.estimate import estimate as price
+    from edgec.inspection import price
 
-    compiled = compile_model(model, target, options, calibration=calibration)
-    return price(plan(compiled), compiled.target, clock_mhz=compiled.options.clock_mhz)
+    return price(compile_model(model, target, options, calibration=calibration))
 
 
 def inspect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def golden_inputs(compiled: Compiled, given: Frames | str | Path | None) -> tupl
     return frames, "given frames"
 
 
-def golden_files(graph: Graph, frames: Frames) -> dict[str, bytes]:
+def golden_files(graph: Graph, frames: Frames, outputs: Frames) -> dict[str, bytes]:
     """Inputs, outputs and, for the first frames, every layer's codes, as the interpreter computes them."""
     names = Printer(graph).names
     per_layer: dict[str, np.ndarray] = {}
@@ -56,7 +57,7 @@ def golden_files(graph: Graph, frames: Frames) -> dict[str, bytes]:
     run(graph, few, observe=observe)
     return {
         "golden/inputs.npz": npz(dict(frames)),
-        "golden/outputs.npz": npz(run(graph, frames)),
+        "golden/outputs.npz": npz(dict(outputs)),
         "golden/per_layer.npz": npz(per_layer),
     }
 
@@ -125,6 +126,10 @@ def write_build(compiled: Compiled, out: Path, given: Frames | str | Path | None
     scheduled: BuildPlan = plan(compiled)
     priced = estimate(scheduled, compiled.target, clock_mhz=compiled.options.clock_mhz)
     frames, origin = golden_inputs(compiled, given)
+    outputs = run(compiled.graph, frames)
+    interface = dict(scheduled.interface)
+    backend = importlib.import_module(f"edgec.backends.{scheduled.backend}")
+    simulation, interface["testbench"] = backend.simulation_files(scheduled, frames, outputs)
     config = compiled.options.as_dict()
     manifest = {
         "edgec": edgec.__version__,
@@ -137,14 +142,15 @@ def write_build(compiled: Compiled, out: Path, given: Frames | str | Path | None
         "network_id": scheduled.network_id,
         "plan_digest": scheduled.digest,
         "io": io_contract(compiled.graph),
-        "interface": scheduled.interface,
+        "interface": interface,
         "required_tools": list(scheduled.required_tools),
         "estimates": priced.as_dict(),
         "golden": {"frames": len(next(iter(frames.values()), ())), "origin": origin},
         "diagnostics": [d.as_dict() for d in compiled.diagnostics],
         "tables": compiled.context.reports,
     }
-    files = {**scheduled.files, **model_files(compiled), **golden_files(compiled.graph, frames)}
+    files = {**scheduled.files, **simulation, **model_files(compiled)}
+    files |= golden_files(compiled.graph, frames, outputs)
     files |= report_files(compiled, scheduled, manifest)
     write_artefact(out, files, manifest)
     return Artefact.open(out)

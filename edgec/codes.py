@@ -185,8 +185,43 @@ CODES: dict[str, Code] = {
         "the model states no opset for a domain",
         "The file uses operators of a domain that its opset imports do not list; version 1 is assumed.",
     ),
+    "W0006": Code(
+        "priced from the graph alone",
+        "The network is too large for a spatial design on this target, so nothing was scheduled; the figures come "
+        "from counting its operations.",
+    ),
     "W0004": Code(
         "a layer loses most of the signal",
         "The signal-to-quantisation-noise ratio of a layer is low; the table of `edgec inspect` names it.",
+    ),
+    "W0005": Code(
+        "ties of a quantiser fall the other way",
+        "A QONNX quantiser with an odd zero point rounds the shifted level, so that its ties to even go to odd "
+        "distances from the zero point. The imported quantiser rounds before it shifts: exact ties differ by one level.",
+    ),
+    # notes
+    "N0001": Code(
+        "left in floating point",
+        "Post-training quantisation left an operation in floating point, because its arithmetic has no integer form "
+        "here or because the options asked for it. A target without floats refuses what remains.",
+    ),
+    "N0002": Code(
+        "nothing to do",
+        "A pass that was asked for found nothing to change in this model.",
+    ),
+    "N0003": Code(
+        "stays in floating point",
+        "`integerize` found no integer form for an operation: nothing quantises its input or its result, or its "
+        "formats do not allow exact integer arithmetic. The note gives the reason. A target without floats refuses it.",
+    ),
+    "N0004": Code(
+        "integer rescaling instead of binary32",
+        "The integer rule rounds the exact product of accumulator and multiplier once; onnxruntime rounds both to 24 "
+        "bits first. Codes can differ by one where the exact value lies next to the middle between two codes.",
+    ),
+    "N0005": Code(
+        "arithmetic left to the host",
+        "`integer-io{tail=cut}` ended an output at its last integer tensor; the operations listed are not part of the "
+        "hardware. The artefact's I/O contract gives the scale of the codes.",
     ),
 }

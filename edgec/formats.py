@@ -121,11 +121,11 @@ class Format:
 
     def encodes(self, value: float) -> bool:
         """Whether `value` is exactly a value of this format in every channel."""
-        codes = self.encode(np.full(max(len(self.scale_array), 1), value))
-        if self.axis is None:
-            return bool(np.all(self.decode(codes) == value))
-        levels = self.levels(codes)
-        return bool(np.all((levels - self.zero_point_array) * self.scale_array == value))
+        shape = [1]
+        if self.axis is not None:  # one element per channel, in the channels' place
+            shape = [1] * (self.axis + 1 if self.axis >= 0 else -self.axis)
+            shape[self.axis] = len(self.scale_array)
+        return bool(np.all(self.decode(self.encode(np.full(shape, value))) == value))
 
     def check(self, codes: np.ndarray) -> None:
         """Raise `FormatError` when a code is outside the legal range."""
@@ -139,7 +139,7 @@ class Format:
         if self.axis is None or per_channel.size == 1:
             return per_channel.reshape((1,) * ndim)
         shape = [1] * ndim
-        shape[self.axis - ndim if self.axis < 0 else self.axis] = per_channel.size
+        shape[self.axis] = per_channel.size
         return per_channel.reshape(shape)
 
 
@@ -334,6 +334,16 @@ class Affine(Format):
     def clip_levels(self, levels: np.ndarray, overflow: Overflow) -> np.ndarray:
         return self.base.clip_levels(levels, overflow)
 
+    def encode(
+        self, values: np.ndarray, rounding: Rounding = "half_even", overflow: Overflow = "saturate"
+    ) -> np.ndarray:
+        """As every format; where the codes are no levels (binary, tables) the base picks the nearest value."""
+        if self.base.code_range == self.base.level_range:
+            return super().encode(values, rounding, overflow)
+        values = np.asarray(values, np.float64)
+        levels = values / self._along(self.scale_array, values.ndim) + self._along(self.zero_point_array, values.ndim)
+        return self.base.codes_of_levels(self.base.clip_levels(levels, overflow))
+
     def check(self, codes: np.ndarray) -> None:
         self.base.check(codes)
 
@@ -409,5 +419,5 @@ def smallest_fixed(lo: Fraction | int, hi: Fraction | int, frac: int) -> Fixed:
     if lo_i >= 0:
         width = max(hi_i.bit_length(), 1)
         return Fixed(width, width - frac, signed_=False)
-    width = max((-lo_i - 1).bit_length(), hi_i.bit_length()) + 1
+    width = max((-lo_i - 1).bit_length(), max(hi_i, 0).bit_length()) + 1
     return Fixed(width, width - frac)

@@ -158,6 +158,7 @@ class Codebook(_Table):
         require(1 <= self.width <= 8, f"codebook of {self.width} bits; 1 to 8")
         require(1 <= len(self.entries) <= 1 << self.width, "more codebook entries than indices")
         require(not self.element.is_float, "codebook entries are integer codes")
+        require(self.element.axis is None, "codebook entries need one scale")
         self.element.check(np.array(self.entries))
 
     @property
@@ -174,7 +175,8 @@ class Codebook(_Table):
 
     @cached_property
     def table(self) -> np.ndarray:
-        return self.element.levels(np.array(self.entries))
+        """Levels of the entries, the element's zero point subtracted."""
+        return self.element.levels(np.array(self.entries)) - self.element.zero_point_array
 
     def __str__(self) -> str:
         return f"codebook<{self.width}, {self.element}, [{', '.join(map(str, self.entries))}]>"
@@ -255,6 +257,13 @@ class Sparse(Format):
     @property
     def axis(self) -> int | None:
         return self.element.axis
+
+    @property
+    def has_zero(self) -> bool:
+        return True  # its element has one
+
+    def encodes(self, value: float) -> bool:
+        return self.element.encodes(value)
 
     def levels(self, codes: np.ndarray) -> np.ndarray:
         return self.element.levels(codes)

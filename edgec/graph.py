@@ -93,15 +93,16 @@ def topological(output: Op, done: Mapping[Op, None] | None = None) -> Iterator[O
 def rewrite(graph: Graph, rule: Rule, *, limit: int = 64) -> Graph:
     """Apply `rule(op, uses)` bottom up until it returns None (or the op itself) for every op.
 
-    A rule sees an op whose operands are rewritten already, and `uses(op)` tells how often the original of an
-    operand is read (fusing an op that is read twice would compute it twice). What it returns is offered to the
-    rule again, at most `limit` times; new ops without `loc` inherit that of the op they replace.
+    A rule sees an op whose operands are rewritten already, and `uses(op)` tells how often an operand is read, what
+    it replaced included (fusing an op that is read twice would compute it twice). What the rule returns is offered
+    to it again, at most `limit` times; new ops without `loc` inherit that of the op they replace.
     """
     mapping: dict[Op, Op] = {}
     origin: dict[Op, Op] = {}
+    reads: dict[Op, int] = {}  # of what ops became; several may have become one
 
     def uses(op: Op) -> int:
-        return graph.use_count(origin.get(op, op))
+        return reads[op] if op in reads else graph.use_count(origin.get(op, op)) or 1
 
     for op in graph.ops:
         new = op.with_operands(mapping[o] for o in op.operands)
@@ -117,6 +118,8 @@ def rewrite(graph: Graph, rule: Rule, *, limit: int = 64) -> Graph:
             new = changed
         else:
             raise EdgecError("E0102", f"a rewrite rule does not come to an end after {limit} steps", layer=new.label)
+        removed = any(mapping[o] is new for o in op.operands)  # its own read of what replaces it is gone
+        reads[new] = reads.get(new, 0) + graph.use_count(op) - removed
         mapping[op] = new
     inputs = tuple(i for i in (mapping[i] for i in graph.inputs) if isinstance(i, Input))
     return replace(graph, inputs=inputs, outputs=tuple((n, mapping[o]) for n, o in graph.outputs))

@@ -51,14 +51,21 @@ def inspect_model(
 def unsupported(compiled: api.Compiled) -> list[Diagnostic]:
     """Everything the target's backend cannot build of the lowered graph; asked without emitting anything."""
     module = importlib.import_module(f"edgec.backends.{compiled.target.backend}")
-    return module.unsupported(compiled.graph, compiled.target)
+    return module.unsupported(compiled.graph, compiled.target, api.backend_options(compiled))
 
 
 def price(compiled: api.Compiled) -> Estimate:
-    """The estimate from the schedule; where the network is too large to schedule, the one from the graph alone."""
-    from edgec.hw.estimate import estimate
+    """The estimate from the schedule; for a network too large to schedule, a warning and the one from the graph."""
+    from edgec.hw.estimate import apriori, estimate
 
-    return estimate(api.plan(compiled), compiled.target, clock_mhz=compiled.options.clock_mhz)
+    clock = compiled.options.clock_mhz
+    try:
+        return estimate(api.plan(compiled), compiled.target, clock_mhz=clock)
+    except EdgecError as error:
+        if error.code != "E0312":
+            raise
+        compiled.context.warn("W0006", error.diagnostics[0].what, why=error.diagnostics[0].why)
+        return apriori(compiled.graph, compiled.target, weights=compiled.options.weights, clock_mhz=clock)
 
 
 def estimate_table(estimates: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -77,9 +77,15 @@ def divide_round(numerator: np.ndarray, divisor: int | np.ndarray, rounding: Rou
 
 
 def shift_round(levels: np.ndarray, right: int, rounding: Rounding) -> np.ndarray:
-    """`levels * 2**-right` rounded to an integer; a negative `right` shifts left."""
+    """`levels * 2**-right` rounded to an integer; a negative `right` shifts left.
+
+    The result is int64, or Python integers in an object array where int64 cannot hold it."""
     levels = np.asarray(levels)
-    if right <= 0:
+    if right == 0:
+        return levels
+    if right < 0:
+        if levels.dtype != object and -right + _bits(levels) > 62:
+            levels = levels.astype(object)
         return levels << -right if levels.dtype != object else levels * (1 << -right)
     if rounding == "floor":
         return levels >> right if right < 63 or levels.dtype == object else levels >> 63
@@ -88,25 +94,31 @@ def shift_round(levels: np.ndarray, right: int, rounding: Rounding) -> np.ndarra
     return divide_round(levels, 1 << right, rounding)
 
 
+def _bits(levels: np.ndarray) -> int:
+    """Bits of the largest magnitude among int64 `levels`."""
+    return max(int(levels.max(initial=0)).bit_length(), (-int(levels.min(initial=0))).bit_length())
+
+
 def overflow_levels(levels: np.ndarray, lo: int, hi: int, overflow: Overflow) -> np.ndarray:
     """Bring integral `levels` into lo..hi, int64. `wrap` is modulo 2**bits.
 
     A narrow range (without the most negative code) wraps as the full one and then excludes that code."""
     levels = np.asarray(levels)
+    if levels.dtype.kind == "f":
+        ends = (0.0, 0.0) if overflow == "wrap" else (float(hi), float(lo))
+        levels = np.nan_to_num(levels, nan=0.0, posinf=ends[0], neginf=ends[1])
+        if hi >= 1 << 53 or (overflow == "wrap" and np.abs(levels).max(initial=0) >= 2.0**62):  # not exact below
+            levels = np.array([int(v) for v in levels.ravel()], object).reshape(levels.shape)
     if overflow == "wrap":
         span = 1 << (hi - lo).bit_length()
         base = -span // 2 if lo < 0 else 0
-        if levels.dtype.kind == "f":
-            levels = np.where(np.isfinite(levels), levels, 0.0)
-            levels = np.mod(levels, float(span)) if np.abs(levels).max(initial=0) >= 2.0**62 else levels
-        wide = levels.astype(np.int64) if levels.dtype != object else levels
-        if span >= 1 << 64:
-            return wide
-        return np.maximum((wide - base) % span + base, lo).astype(np.int64)
+        if levels.dtype != object:
+            levels = levels.astype(np.int64)
+            if span >= 1 << 64:
+                return levels
+        return np.maximum(((levels - base) & (span - 1)) + base, lo).astype(np.int64)
     if overflow == "saturate_symmetric" and lo < 0:
         lo = -hi
-    if levels.dtype.kind == "f":
-        levels = np.nan_to_num(levels, nan=0.0, posinf=float(hi), neginf=float(lo))
-    if levels.dtype.kind == "f" and hi >= 1 << 53:
-        return np.array([min(max(int(v), lo), hi) for v in levels.ravel()], np.int64).reshape(levels.shape)
+    if levels.dtype == object:
+        return np.minimum(np.maximum(levels, lo), hi).astype(np.int64)
     return np.clip(levels, lo, hi).astype(np.int64)

@@ -53,9 +53,10 @@ def verify_artefact(
     count = len(next(iter(every.values())))
     results, summary = [], [f"reference: {len(next(iter(golden.values())))} golden frames reproduced"]
     for party in on:
-        result = PARTIES[party](artefact, graph, every, timeout)
-        results.append({"party": party, "frames": count, **result})
-        summary.append(f"{party}: {count} frames, {result['words']} words, 0 wrong" + result.pop("remark", ""))
+        result = {"party": party, "frames": count, **PARTIES[party](artefact, graph, every, timeout)}
+        remark = result.pop("remark", "")
+        summary.append(f"{party}: {result['frames']} frames, {result['words']} words, 0 wrong{remark}")
+        results.append(result)
     outcome = {"ok": True, "frames": count, "parties": results}
     record = {**outcome, "manifest_sha256": sha256(artefact.read("manifest.json")), "seed": seed}
     write_aside(artefact.path / RESULTS, to_json(record))
@@ -117,8 +118,10 @@ def on_icarus(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) 
     interface = artefact.manifest["interface"]
     bench = interface["testbench"]
     files = [artefact.path / f for f in [*interface["files"], bench["file"]]]
-    run_testbench(files, bench["top"], cwd=artefact.path / "sim", timeout=timeout)
-    return {"words": bench["words"], "remark": f"; self-checking test bench of {bench['frames']} golden frames"}
+    result = run_testbench(files, bench["top"], cwd=artefact.path / "sim", timeout=timeout)
+    if not result.passed:
+        raise EdgecError("E0501", "icarus: the test bench failed", why=result.output[-2000:])
+    return {"frames": bench["frames"], "words": bench["words"], "remark": "; self-checking test bench"}
 
 
 def on_onnxruntime(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:

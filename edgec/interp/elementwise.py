@@ -136,6 +136,11 @@ _UNARY: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
 }
 
 
+_TRANSCENDENTAL = ("exp", "log", "sigmoid", "tanh", "erf", "softplus", "elu", "selu", "celu", "mish", "sin", "cos")
+_TRANSCENDENTAL += ("gelu", "gelu_tanh")
+"""Computed in float64 and rounded once, so that tables made from them are the same on every machine."""
+
+
 def apply_function(name: str, values: np.ndarray, alpha: float = 0.0, beta: float = 0.0) -> np.ndarray:
     """The named function of `Unary` on float64 or float32 `values`, in their precision."""
     return _UNARY[name](values, values.dtype.type(alpha), values.dtype.type(beta))
@@ -146,12 +151,15 @@ def unary(op: Unary, x: np.ndarray) -> np.ndarray:
     dtype = op.format.dtype
     if op.function == "not":
         return (1 - x).astype(dtype)
-    return apply_function(op.function, x, op.alpha, op.beta).astype(dtype)
+    wide = x.astype(np.float32) if dtype == np.float16 else x  # one rounding, as hardware and onnxruntime do
+    if op.function in _TRANSCENDENTAL:
+        wide = x.astype(np.float64)  # numpy's float32 versions differ by the vector unit of the machine
+    return apply_function(op.function, wide, op.alpha, op.beta).astype(dtype)
 
 
 _BINARY: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "div": np.divide,
-    "pow": np.power,
+    "pow": lambda x, y: np.power(x.astype(np.float64), y.astype(np.float64)),  # the same on every machine
     "max": np.maximum,
     "min": np.minimum,
     "mod": np.fmod,

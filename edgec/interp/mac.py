@@ -99,6 +99,8 @@ def conv(op: Conv, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) ->
         raise op.error("weights that change from frame to frame are not supported")
     frames, rank = x.shape[0], len(op.x.shape) - 2
     is_float = op.format.is_float
+    if op.format.dtype == np.float16 and is_float:  # sums in binary32, rounded once
+        x, w, b = (None if a is None else a.astype(np.float32) for a in (x, w, b))
     levels = x if is_float else frame_levels(x, op.x)
     batch = levels.reshape(-1, *op.x.shape[1:])
     weights = w[0] if is_float else frame_levels(w, op.w)[0]
@@ -126,7 +128,7 @@ def conv(op: Conv, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) ->
     total = total.reshape(frames, op.x.shape[0], outputs, *spatial)
     bias_shape = (1, 1, outputs) + (1,) * rank
     if is_float:
-        return total if b is None else total + b.reshape(bias_shape)
+        return (total if b is None else total + b.reshape(bias_shape)).astype(op.format.dtype)
     bias = None if b is None else frame_levels(b, op.b).reshape(bias_shape)  # type: ignore[arg-type]
     return _finish(op, total, frac, bias)
 

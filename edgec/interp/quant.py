@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgec.formats import F32, Format
+from edgec.formats import F32, Affine, Format
 from edgec.interp.mac import requantize_dyadic
 from edgec.interp.registry import along, evaluates, frame_levels
 from edgec.ops import (
@@ -32,9 +32,12 @@ def _per_channel(values: np.ndarray, fmt: Format, rank: int) -> np.ndarray:
 @evaluates(Quantize)
 def quantize(op: Quantize, x: np.ndarray) -> np.ndarray:
     fmt, rank = op.format, len(op.shape)
-    if fmt.code_range != fmt.level_range and fmt.axis is None:
-        return fmt.encode(x, op.out.rounding, op.out.overflow)  # table formats and binary: nearest value
     scale = _per_channel(fmt.scale_array, fmt, rank).astype(x.dtype)
+    if fmt.code_range != fmt.level_range:  # table formats and binary: nearest value
+        if not isinstance(fmt, Affine):
+            return fmt.encode(x, op.out.rounding, op.out.overflow)
+        levels = x / scale + _per_channel(fmt.zero_point_array, fmt, rank)
+        return fmt.codes_of_levels(fmt.clip_levels(levels, op.out.overflow))
     levels = round_float(x / scale, op.out.rounding) + _per_channel(fmt.zero_point_array, fmt, rank)
     return fmt.codes_of_levels(fmt.clip_levels(levels, op.out.overflow))
 
@@ -65,6 +68,7 @@ def requantize(op: Requantize, x: np.ndarray, *parameters: np.ndarray) -> np.nda
     bound = int(np.abs(levels).max(initial=0)) * int(np.abs(multiplier).max())
     if offset:
         bound += int(np.abs(offset[0]).max())
+    bound <<= max(-int(shift.min()), 0)
     if bound >= 1 << 62:  # beyond int64: exact arithmetic in Python integers
         levels, multiplier = levels.astype(object), multiplier.astype(object)
     scaled = levels * multiplier + (offset[0] if offset else 0)

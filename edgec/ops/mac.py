@@ -61,6 +61,7 @@ def mac_format(
         if product is not None:
             fmt = product.format
             require(fmt.frac is not None, "products can be rounded to power-of-two units only")
+            require(fmt.has_zero, f"a product rounded to {fmt} is never zero, so a padded tap would count")
             quantized(smallest_fixed(lo, hi, frac), product)
             frac, (lo, hi) = fmt.frac or 0, fmt.level_range
         lo, hi = terms * min(lo, 0), terms * max(hi, 0)
@@ -76,7 +77,9 @@ def mac_format(
     else:
         require(product is None and acc is None and out is None, "quantizers need power-of-two units: use requantize")
         require(bias is None or isinstance(bias, Integer), f"the bias {bias} must be integers in accumulator units")
-        bits = smallest_fixed(terms * min(lo, 0), terms * max(hi, 0), 0).bits + (bias is not None)
+        b_lo, b_hi = bias.code_range if bias is not None else (0, 0)
+        lo, hi = terms * min(lo, 0) + min(b_lo, 0), terms * max(hi, 0) + max(b_hi, 0)
+        bits = smallest_fixed(min(lo, -1), hi, 0).bits
         scales = (x.scale_array * w.scale_array).tolist()
         axis = channel_axis if len(scales) > 1 else None
         exact = Affine(Integer(max(32, bits)), tuple(scales), (0,), axis)

@@ -35,7 +35,17 @@ class _Pool(Op):
             all(p < k for p, k in zip(self.pads, self.kernel + self.kernel, strict=True)),
             "pads as large as the kernel",
         )
-        return window_shape(x[2:], self.kernel, self.strides, self.pads, self.dilations, self.ceil_mode)
+        shape = window_shape(x[2:], self.kernel, self.strides, self.pads, self.dilations, self.ceil_mode)
+        for size, n, k, s, d, pad in zip(
+            x[2:], shape, self.kernel, self.strides, self.dilations, self.pads[: len(shape)], strict=True
+        ):
+            if d > 1:  # wide steps can jump over the whole tensor
+                starts = (i * s - pad for i in range(n))
+                require(
+                    all(any(0 <= a + j * d < size for j in range(k)) for a in starts),
+                    f"a window of {k} (dilation {d}) lies outside the {size} elements",
+                )
+        return shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +76,8 @@ class AvgPool(_Pool):
             return TensorType(fmt, shape)
         require(fmt.axis is None, "average pooling needs one scale per tensor")
         target = (self.out or Quantizer(fmt)).format
+        require(not target.is_float, "average pooling of integers gives integers, not floats")
+        require(target.axis is None, "average pooling gives one scale per tensor")
         dyadic = fmt.frac is not None and target.frac is not None
         same_unit = fmt.scale_array.tolist() == target.scale_array.tolist()
         require(dyadic or same_unit, f"{fmt} and {target} have different units: requantize")
@@ -91,6 +103,7 @@ class Reduce(Op):
         else:
             shape = tuple(n for i, n in enumerate(self.x.shape) if i not in axes)
         fmt = self.x.format
+        require(fmt.axis is None, "reductions need one scale per tensor")
         if fmt.is_float or self.function in ("max", "min"):
             return TensorType(fmt, shape)
         require(self.function == "sum", f"{self.function} of integers")
@@ -114,6 +127,7 @@ class ArgMax(Op):
         axis = normalize_axis(self.axis, len(self.x.shape))
         n = self.x.shape[axis]
         require(n >= 1, "argmax of nothing")
+        require(self.x.format.axis is None, "argmax needs one scale per tensor")
         shape = tuple(1 if i == axis else d for i, d in enumerate(self.x.shape) if i != axis or self.keepdims)
         return TensorType(Integer(max((n - 1).bit_length(), 1), signed_=False), shape)
 

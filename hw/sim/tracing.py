@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-Waves = Literal["vcd", "fst"] | None  # value change dump: any viewer; FST: GTKWave's, far smaller, needs zlib
+# Value change dumps open in any viewer. FST is GTKWave's and far smaller; building it needs the headers of zlib, and
+# with Verilator 5.4x those of lz4.
+Waves = Literal["vcd", "fst"] | None

@@ -1,0 +1,1 @@
+"""Circuits: wires with exact intervals, compressor trees, evaluation, cell counts and SystemVerilog."""

@@ -1,0 +1,110 @@
+// Vectors of adder cells. Synthesis may replace the one-bit cells edgec_full_adder and edgec_half_adder by those
+// of a library: define EDGEC_LIBRARY_CELLS and supply modules of these names.
+`default_nettype none
+
+// One full adder a bit: sums s and carries co, no chain between the bits.
+module edgec_fa #(
+  parameter WIDTH = 1
+) (
+  input  wire [WIDTH-1:0] a,
+  input  wire [WIDTH-1:0] b,
+  input  wire [WIDTH-1:0] c,
+  output wire [WIDTH-1:0] s,
+  output wire [WIDTH-1:0] co
+);
+  genvar i;
+  generate
+    for (i = 0; i < WIDTH; i = i + 1) begin : bits
+      edgec_full_adder cell_i (.a(a[i]), .b(b[i]), .ci(c[i]), .s(s[i]), .co(co[i]));
+    end
+  endgenerate
+endmodule
+
+// One half adder a bit.
+module edgec_ha #(
+  parameter WIDTH = 1
+) (
+  input  wire [WIDTH-1:0] a,
+  input  wire [WIDTH-1:0] b,
+  output wire [WIDTH-1:0] s,
+  output wire [WIDTH-1:0] co
+);
+  genvar i;
+  generate
+    for (i = 0; i < WIDTH; i = i + 1) begin : bits
+      edgec_half_adder cell_i (.a(a[i]), .b(b[i]), .s(s[i]), .co(co[i]));
+    end
+  endgenerate
+endmodule
+
+// a + b + 1 a bit.
+module edgec_ha1 #(
+  parameter WIDTH = 1
+) (
+  input  wire [WIDTH-1:0] a,
+  input  wire [WIDTH-1:0] b,
+  output wire [WIDTH-1:0] s,
+  output wire [WIDTH-1:0] co
+);
+  assign s = ~(a ^ b);
+  assign co = a | b;
+endmodule
+
+// Carry-propagate adder; EDGEC_RIPPLE makes it a chain of full adders, else synthesis picks one.
+module edgec_add #(
+  parameter WIDTH = 1
+) (
+  input  wire [WIDTH-1:0] a,
+  input  wire [WIDTH-1:0] b,
+  output wire [WIDTH-1:0] s
+);
+`ifdef EDGEC_RIPPLE
+  wire [WIDTH:0] carry;
+  assign carry[0] = 1'b0;
+  edgec_fa #(.WIDTH(WIDTH)) chain (.a(a), .b(b), .c(carry[WIDTH-1:0]), .s(s), .co(carry[WIDTH:1]));
+`else
+  assign s = a + b;
+`endif
+endmodule
+
+// a - b.
+module edgec_sub #(
+  parameter WIDTH = 1
+) (
+  input  wire [WIDTH-1:0] a,
+  input  wire [WIDTH-1:0] b,
+  output wire [WIDTH-1:0] s
+);
+`ifdef EDGEC_RIPPLE
+  wire [WIDTH:0] carry;
+  assign carry[0] = 1'b1;
+  edgec_fa #(.WIDTH(WIDTH)) chain (.a(a), .b(~b), .c(carry[WIDTH-1:0]), .s(s), .co(carry[WIDTH:1]));
+`else
+  assign s = a - b;
+`endif
+endmodule
+
+`ifndef EDGEC_LIBRARY_CELLS
+module edgec_full_adder (
+  input  wire a,
+  input  wire b,
+  input  wire ci,
+  output wire s,
+  output wire co
+);
+  assign s = a ^ b ^ ci;
+  assign co = (a & b) | (ci & (a ^ b));
+endmodule
+
+module edgec_half_adder (
+  input  wire a,
+  input  wire b,
+  output wire s,
+  output wire co
+);
+  assign s = a ^ b;
+  assign co = a & b;
+endmodule
+`endif
+
+`default_nettype wire

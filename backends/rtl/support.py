@@ -1,0 +1,92 @@
+"""What the RTL backend can build; everything it cannot is listed at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgec.backends.rtl.lower import LOWERINGS
+from edgec.backends.rtl.schedule import HEAVY, LIGHT, MOVES
+from edgec.diagnostics import Diagnostic
+from edgec.formats import Affine, Fixed, Format, Integer
+from edgec.formats_compressed import Binary, Ternary
+from edgec.graph import Graph
+from edgec.ops import Constant, Conv, Dense, Gather, Input, Op, Pad, Relu, centered_range
+from edgec.ops.mac import product_range
+from edgec.rounding import shift_round
+
+ACTIVATIONS = (Integer, Fixed, Binary, Ternary)
+"""Formats that wires carry; affine ones over these bases too."""
+
+
+def unsupported(graph: Graph, loaded: bool = False) -> list[Diagnostic]:
+    """One diagnostic for every op of `graph` that this backend cannot build."""
+    problems = []
+    for op in graph.ops:
+        if isinstance(op, Constant):
+            continue
+        problem = _problem(op, loaded)
+        if problem is not None:
+            code, what, why, remedy = problem
+            problems.append(Diagnostic(code, what, op.label, op.mnemonic, why, remedy))
+    return problems
+
+
+def _problem(op: Op, loaded: bool) -> tuple[str, str, str | None, str | None] | None:
+    formats = [op.format] if hasattr(op.type, "format") else []
+    formats += [o.format for o in op.operands if hasattr(o.type, "format") and not isinstance(o, Constant)]
+    if any(f.is_float for f in formats):
+        what = f"{op.mnemonic} computes with floats" if not isinstance(op, Input) else "the input is a float"
+        remedy = (
+            "quantise the model (--quantize bits=8), give --input-format, or drop a final softmax (--strip-softmax)"
+        )
+        return "E0311", what, "the RTL backend computes in integers", remedy
+    if isinstance(op, Input):
+        return _format_problem(op.format, op)
+    if not isinstance(op, HEAVY + LIGHT + MOVES) or type(op) not in LOWERINGS:
+        return "E0310", f"{op.mnemonic} has no implementation in RTL", None, None
+    for fmt in formats:
+        problem = _format_problem(fmt, op)
+        if problem:
+            return problem
+    if isinstance(op, Relu) and isinstance(op.format, Binary):
+        return "E0313", "a ReLU of binary values has no binary result", "binary is -1 or +1", None
+    if isinstance(op, Conv | Dense):
+        return _mac_problem(op, loaded)
+    if isinstance(op, Pad | Gather) and op.format.axis is not None:
+        return "E0310", f"{op.mnemonic} of channels with different scales", None, None
+    dynamic = [o for o in op.operands[1:] if not isinstance(o, Constant)]
+    if isinstance(op, LIGHT) and dynamic:
+        return "E0310", f"{op.mnemonic} with parameters that are computed", None, "make them constants"
+    return None
+
+
+def _format_problem(fmt: Format, op: Op) -> tuple[str, str, str | None, str | None] | None:
+    base = fmt.base if isinstance(fmt, Affine) else fmt
+    if not isinstance(base, ACTIVATIONS) or (isinstance(fmt, Affine) and isinstance(base, Binary)):
+        return "E0310", f"activations in {fmt}", "wires carry int, fixed, affine, binary or ternary", "requantise"
+    if fmt.bits > 62:
+        return "E0310", f"{op.mnemonic} gives {fmt.bits} bits", "at most 62", "requantise to fewer"
+    return None
+
+
+def _mac_problem(op: Conv | Dense, loaded: bool) -> tuple[str, str, str | None, str | None] | None:
+    if not isinstance(op.w, Constant) or (op.b is not None and not isinstance(op.b, Constant)):
+        return "E0310", f"{op.mnemonic} with weights that are computed", None, None
+    if loaded:
+        base = op.w.format.base if isinstance(op.w.format, Affine) else op.w.format
+        if not isinstance(base, Integer | Fixed | Ternary | Binary) or op.w.format.zero_point_array.any():
+            return (
+                "E0310",
+                f"loaded weights in {op.w.format}",
+                "a register bank holds int, fixed, ternary or binary",
+                None,
+            )
+    if op.product is not None:
+        ends = np.array(product_range(centered_range(op.x.format), centered_range(op.w.format)), object)
+        drop = (op.x.format.frac or 0) + (op.w.format.frac or 0) - (op.product.format.frac or 0)
+        lo, hi = shift_round(ends, drop, op.product.rounding).tolist()
+        low, high = op.product.format.level_range
+        if lo < low or hi > high:
+            why = f"products reach {lo}..{hi}, the format holds {low}..{high}"
+            return "E0310", f"products overflow {op.product.format}", why, "give the product more integer bits"
+    return None

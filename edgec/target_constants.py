@@ -1,0 +1,75 @@
+"""What a target file may say: every known constant and option with its unit, meaning and the range of real hardware.
+
+A name that is not listed here would be read by nobody, and a value outside the range is a slip of units or of
+the decimal point; both are refused (E0206). `docs/writing-a-target.md` shows these tables.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Known(NamedTuple):
+    """Unit, smallest and largest plausible nominal value, and what the number is."""
+
+    unit: str
+    low: float
+    high: float
+    meaning: str
+
+
+CELL_KINDS = (
+    "full_adder", "half_adder", "nand2", "nor2", "and2", "or2", "xor2", "xnor2", "ao22", "inv", "buf", "mux2", "voter",
+    "dff", "dff_enable", "dff_reset", "dff_enable_reset",
+)  # fmt: skip
+"""Circuit elements that a backend may count; a target prices each of them."""
+
+_PER_CELL = {
+    "ge": ("GE", 0.25, 20.0, "area in NAND2 areas"),
+    "toggle": ("NAND2 transitions", 0.25, 10.0, "energy of one output transition, its load included"),
+    "delay": ("NAND2 delays", 0.25, 12.0, "delay of one cell on a path"),
+}
+
+CONSTANTS: dict[str, Known] = {
+    f"{table}.{kind}": Known(unit, low, high, f"{kind}: {meaning}")
+    for table, (unit, low, high, meaning) in _PER_CELL.items()
+    for kind in CELL_KINDS
+} | {
+    **{f"{table}.nand2": Known(unit, 1.0, 1.0, "the unit itself") for table, (unit, *_) in _PER_CELL.items()},
+    "area.nand2_um2": Known("um2", 0.01, 500.0, "area of the library's smallest two-input NAND: one gate equivalent"),
+    "area.density": Known("", 0.2, 1.0, "cell area over core area after place and route"),
+    "supply.voltage_v": Known("V", 0.3, 5.5, "supply at which the energies and delays of the file hold"),
+    "supply.threshold_v": Known("V", 0.1, 1.2, "threshold voltage of the alpha-power delay law"),
+    "supply.alpha": Known("", 1.0, 2.0, "exponent of the alpha-power delay law"),
+    "energy.nand2_fj": Known("fJ", 0.001, 5000.0, "energy of one NAND2 output transition with a load of three inputs"),
+    "energy.leakage_nw": Known("nW", 1e-6, 1000.0, "leakage of one gate equivalent"),
+    "time.nand2_ps": Known("ps", 0.5, 5000.0, "delay of a NAND2 with a load of three inputs"),
+    "time.setup": Known("NAND2 delays", 0.0, 20.0, "setup time of a flip-flop"),
+    "clock.dff": Known("NAND2 transitions", 0.2, 20.0, "clock energy of one flip-flop a cycle, data at rest"),
+    "clock.tree": Known("", 1.0, 4.0, "total clock energy over that of the flip-flops' pins"),
+    "clock.weight_duty": Known("", 0.0, 1.0, "share of cycles in which weight registers see the clock"),
+    "activity.input": Known("", 0.0, 1.0, "input bits that toggle from frame to frame, when not measured"),
+    "activity.adder": Known("", 0.01, 1.0, "transitions a cycle of an adder output when every input bit is random"),
+    "activity.exponent": Known("", 0.01, 1.0, "how adder activity falls with the input toggle rate"),
+    "activity.and": Known("", 0.01, 1.0, "transitions of a partial product per transition of its input bit"),
+    "glitch.base": Known("", 0.0, 5.0, "extra transitions per useful one in a registered compressor tree"),
+    "glitch.depth": Known("full adders", 1.0, 1000.0, "path depth from which on glitches grow"),
+    "glitch.exponent": Known("", 0.0, 8.0, "growth of glitches with path depth beyond that"),
+    "glitch.limit": Known("", 1.0, 100.0, "largest glitch factor that is assumed"),
+    "fixed.sharing": Known("", 0.1, 1.0, "cells of a shared constant network over those of separate trees"),
+}  # fmt: skip
+"""Constants by dotted name. Nominal values must lie in the range; error bars may leave it by a factor of 4."""
+
+OPTIONS: dict[str, Known] = {
+    "clock_mhz": Known("MHz", 1e-3, 1e5, "default clock"),
+    "max_area_kge": Known("kGE", 1e-3, 1e6, "largest network that is built without --max-area"),
+}
+
+ANCHOR_FIGURES: dict[str, Known] = {
+    "area_mm2": Known("mm2", 1e-6, 1e4, "published area"),
+    "power_mw": Known("mW", 1e-6, 1e6, "published power"),
+    "energy_nj": Known("nJ", 1e-9, 1e9, "published energy per inference"),
+    "latency_ns": Known("ns", 1e-3, 1e9, "published latency"),
+    "clock_mhz": Known("MHz", 1e-3, 1e5, "clock of the publication"),
+}
+"""Figures of `[anchors.NAME]`: published points that estimates are compared with and never computed from."""

