@@ -86,6 +86,11 @@ def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
             raise EdgecError("E0204", "--input-format needs a pipeline with integer-io", why=target.passes)
         at = [s.name for s in steps].index("integer-io")
         steps[at] = Step("integer-io", (*steps[at].options, ("input_format", fmt)))
+    if options.cut_float_tail:
+        if "integer-io" not in names:
+            raise EdgecError("E0204", "--cut-float-tail needs a pipeline with integer-io", why=target.passes)
+        at = [s.name for s in steps].index("integer-io")
+        steps.insert(at, make_step("cut-float-tail", {}))
     if options.numerics != "exact":
         steps.append(make_step("numerics", {"profile": options.numerics}))
     return tuple(steps)

@@ -69,7 +69,9 @@ def model_files(compiled: Compiled) -> dict[str, bytes]:
     graph = compiled.graph
     text, arrays = print_graph(graph)
     rows = layers(graph)
-    return {
+    tail = compiled.context.tail
+    cut = {} if tail is None else {"model/tail.onnx": to_onnx(tail).SerializeToString(deterministic=True)}
+    return cut | {
         "model/graph.edge": text.encode(),
         "model/weights.safetensors": save_arrays(arrays),
         "model/graph.onnx": to_onnx(graph).SerializeToString(deterministic=True),

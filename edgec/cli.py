@@ -6,6 +6,7 @@ module of numpy's or onnx's size is imported before a command runs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--calibration", metavar="FILE", help="Real input values (.npz, .npy) for quantisation."),
         click.option("--input-format", metavar="FORMAT", help="Format of float inputs that the model leaves open."),
         click.option("--strip-softmax", is_flag=True, default=None, help="Leave out a final softmax."),
+        click.option("--cut-float-tail", is_flag=True, default=None, help="Leave a floating-point end to the host."),
         click.option("--passes", metavar="PIPELINE", help="Replace the whole pipeline."),
         click.option("--batch", type=int, help="Fix a dynamic batch dimension."),
         click.option("--dim", "dims", multiple=True, metavar="NAME=N", help="Fix a symbolic dimension."),
@@ -322,6 +324,8 @@ def required_target(flag: str | None, data: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `edgec` command."""
+    # Matrix products here are small: several BLAS threads only burn CPU time, and may sum in another order.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from edgec.console import run_command
 
     sys.exit(run_command(cli, arguments))

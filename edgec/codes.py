@@ -190,6 +190,11 @@ CODES: dict[str, Code] = {
         "The network is too large for a spatial design on this target, so nothing was scheduled; the figures come "
         "from counting its operations.",
     ),
+    "W0007": Code(
+        "a float tail was cut",
+        "The end of the network computes in floating point and was left to the host, as asked for with "
+        "`--cut-float-tail`. The artefact keeps it as model/tail.onnx.",
+    ),
     "W0004": Code(
         "a layer loses most of the signal",
         "The signal-to-quantisation-noise ratio of a layer is low; the table of `edgec inspect` names it.",

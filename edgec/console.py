@@ -66,7 +66,6 @@ class Console:
         if fail:
             error = EdgecError.of(fail)
             error.partial = {k: v for k, v in result.items() if k != "errors"}  # type: ignore[attr-defined]
-            error.shown = not self.as_json  # type: ignore[attr-defined]
             raise error
         if self.as_json:
             self.json(True, result, self.collected)
@@ -124,7 +123,6 @@ def _failed(console: Console, error: Exception) -> int:
 
     if isinstance(error, EdgecError):
         items, partial = error.diagnostics, getattr(error, "partial", None)
-        shown = getattr(error, "shown", False)
     else:
         import traceback
 
@@ -132,12 +130,12 @@ def _failed(console: Console, error: Exception) -> int:
         if console.verbose:
             traceback.print_exception(error)
         what = f"{type(error).__name__}: {error}"
-        items, partial, shown = [Diagnostic("E0101", what, remedy=f"report it with {bundle}")], None, False
+        items, partial = [Diagnostic("E0101", what, remedy=f"report it with {bundle}")], None
         if isinstance(error, MemoryError):
             items = [Diagnostic("E0101", "out of memory", remedy="use a machine with more memory")]
     if console.as_json:
         console.json(False, partial, [*console.collected, *(i for i in items if i not in console.collected)])
-    elif not shown:
+    else:
         for item in items:
             click.echo(item.text(), err=True)
     return int(items[0].exit)

@@ -26,6 +26,7 @@ class Options:
     passes: str | None = None
     input_format: str | None = None
     strip_softmax: bool = False
+    cut_float_tail: bool = False
     batch: int | None = None
     dims: dict[str, int] = field(default_factory=dict)
     clock_mhz: float | None = None

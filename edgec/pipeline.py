@@ -36,12 +36,14 @@ class Context:
 
     `calibration` maps input names to real values [frames, *shape], or is None when the user gave none.
     `reports` maps a pass name to the rows of a table that the pass wants shown (accuracy per layer, ...).
+    `tail` is what `cut-float-tail` left to the host.
     """
 
     calibration: Mapping[str, np.ndarray] | None = None
     seed: int = 0
     diagnostics: list[Diagnostic] = field(default_factory=list)
     reports: dict[str, Any] = field(default_factory=dict)
+    tail: Graph | None = None
 
     def warn(self, code: str, what: str, **rest: str | None) -> None:
         """Leave a warning or note for the user; the same one is kept once."""

@@ -1,8 +1,9 @@
-"""Means of codes: integer average pooling, or a sum whose divisor goes into the rescaling behind it."""
+"""Means and sums of codes: integer average pooling, or a sum whose divisor goes into the rescaling behind it."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from edgec.passes._linear import Linear, leaf_term, plain_integers
 
 def is_mean(op: Op) -> bool:
     return isinstance(op, AvgPool) or (isinstance(op, Reduce) and op.function == "mean")
+
+
+def is_sum(op: Op) -> bool:
+    return isinstance(op, Reduce) and op.function == "sum"
 
 
 def as_pool(op: Op, codes: Op) -> tuple[AvgPool, tuple[int, ...]]:
@@ -72,24 +77,27 @@ def quantized_mean(quantize: Quantize) -> Op | None:
     return pooled(mean, codes, quantize.out, merge_loc(mean, quantize))
 
 
-def mean_form(op: Op) -> Linear | None:
-    """The mean of codes as the sum of all elements over their number, for a rescaling; None for partial windows."""
+def sum_form(op: Op) -> Linear | None:
+    """The sum or mean of codes as an integer sum (over the number of its elements); None for partial windows."""
     codes = codes_behind(op.operands[0])
     if codes is None or codes.format.axis is not None:
         return None
+    total: Op
+    if is_sum(op):
+        total = op.replace(x=plain_integers(codes))
+        return Linear((replace(leaf_term(codes), x=total),))
     pool, shape = as_pool(op, codes)
     if pool.shape[2:] != (1,) * len(pool.kernel) or any(pool.pads) or pool.x.shape[2:] != pool.kernel:
         return None
     rank = len(pool.x.shape)
-    total: Op = Reduce(plain_integers(pool.x), "sum", tuple(range(2, rank)), loc=op.loc)
+    total = Reduce(plain_integers(pool.x), "sum", tuple(range(2, rank)), loc=op.loc)
     if shape != total.shape:
         total = Reshape(total, shape, loc=op.loc)
-    term = leaf_term(codes, math.prod(pool.kernel))
-    return Linear((type(term)(total, term.scale, term.factor, term.count),))
+    return Linear((replace(leaf_term(codes, math.prod(pool.kernel)), x=total),))
 
 
 def dequantized_mean(op: Op) -> Op | None:
-    """A mean that nothing quantises, as Dequantize of integers: exact for powers of two, else with a scale s / n.
+    """A mean or sum that nothing quantises, as Dequantize: exact for powers of two, else with a scale s / n.
 
     The scale s / n is rounded to float32 once, which the float executor does not do; a relative 2**-24.
     """
@@ -98,18 +106,18 @@ def dequantized_mean(op: Op) -> Op | None:
         return None
     if codes.format.axis is not None:
         raise NoIntegerForm("a mean needs one scale")
-    count = divisor(op, codes)
+    count = 1 if is_sum(op) else divisor(op, codes)
     if count is None:
         raise NoIntegerForm("windows at the border average fewer elements")
     fmt = codes.format
-    if fmt.frac is not None and count & (count - 1) == 0:
+    if fmt.frac is not None and count & (count - 1) == 0 and not is_sum(op):
         lo, hi = fmt.level_range
         zero = int(fmt.zero_point_array[0])
         extra = count.bit_length() - 1
         width = max((lo - zero).bit_length(), (hi - zero).bit_length()) + 1 + extra
         exact = Fixed(width, width - fmt.frac - extra)
         return Dequantize(pooled(op, codes, Quantizer(exact, "floor"), op.loc))
-    form = mean_form(op)
+    form = sum_form(op)
     if form is None:
         raise NoIntegerForm("average pooling of several windows needs a quantiser behind it")
     (term,) = form.terms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -74,7 +75,10 @@ def downwards(op: Op, splits: dict[tuple[Op, tuple[int, ...], int], Split]) -> O
     return None
 
 
-def _rebuilt(op: Op, **changes: object) -> Op:
+AnyOp = TypeVar("AnyOp", bound=Op)
+
+
+def _rebuilt(op: AnyOp, **changes: object) -> AnyOp:
     try:
         return op.replace(**changes)
     except EdgecError as error:

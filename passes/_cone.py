@@ -100,8 +100,8 @@ class Cone:
 
     def evaluate(self, values: dict[Dequantize, np.ndarray]) -> np.ndarray:
         """The root for float `values` of the leaves, arrays with a leading axis that broadcast to the root."""
-        known: dict[Op, np.ndarray] = dict(values)
-        known |= {op: array[None] for op, array in self.parameters.items()}
+        known: dict[Op, np.ndarray] = {op: array[None] for op, array in self.parameters.items()}
+        known.update(iter(values.items()))
         for op in self.ops:
             known[op] = evaluate(op, [known[o] for o in op.operands])
         return known[self.root]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.formats import TensorType
+from edgec.graph import topological
 from edgec.interp import evaluate
-from edgec.ops import Constant, Lut, Op, Quantize, merge_loc
+from edgec.ops import Constant, Lut, Op, Quantize, Relu, merge_loc
 from edgec.passes._cone import Cone, NoIntegerForm
 
 MAX_BITS = 12
@@ -41,13 +42,16 @@ def to_lut(cone: Cone, quantize: Quantize, entries: np.ndarray) -> Op:
 
 
 def agrees(op: Op, x: Op, entries: np.ndarray) -> bool:
-    """Whether the integer `op`, a chain down to `x` alone, gives `entries` for every code of `x`."""
-    rank = len(x.shape)
-    known: dict[Op, np.ndarray] = {x: all_codes(x).reshape(-1, *(1,) * rank)}
+    """Whether the integer `op`, a chain down to `x`, gives `entries` for every code of `x`.
 
-    def value(o: Op) -> np.ndarray:
-        if o not in known:
-            known[o] = evaluate(o, [value(p) for p in o.operands])
-        return known[o]
-
-    return np.array_equal(value(op).reshape(-1), entries)
+    When `x` is a Relu that saturation has made superfluous, the chain reads its operand, which has the same codes.
+    """
+    codes = all_codes(x).reshape(-1, *(1,) * len(x.shape))
+    source, wanted = x, entries
+    if isinstance(x, Relu) and x not in topological(op):
+        source, kept = x.x, evaluate(x, [codes]).reshape(-1)
+        wanted = entries[kept.astype(np.int64) - x.format.code_range[0]]
+    known: dict[Op, np.ndarray] = {source: codes}
+    for step in topological(op, dict.fromkeys([source])):
+        known[step] = evaluate(step, [known[o] for o in step.operands])
+    return np.array_equal(known[op].reshape(-1), wanted)

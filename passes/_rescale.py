@@ -24,7 +24,6 @@ from edgec.ops import (
     RequantizeFloat,
     centered_range,
     integers,
-    merge_loc,
 )
 from edgec.passes._accumulator import level_interval
 from edgec.passes._cone import NoIntegerForm
@@ -52,7 +51,7 @@ def decompose(ratio: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
 def simplified(multiplier: np.ndarray, shift: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, ...]:
     """The same rationals with common factors of two taken out while the shift allows it."""
     merged = multiplier | offset
-    low = np.where(merged == 0, 0, np.log2(np.maximum(merged & -merged, 1)).astype(np.int64))
+    low = np.where(merged == 0, 0, np.log2(np.maximum(merged & np.negative(merged), 1)).astype(np.int64))
     drop = np.where(merged == 0, np.maximum(shift, 0), np.minimum(low, np.maximum(shift, 0)))
     left = np.maximum(-shift, 0)
     return (multiplier >> drop) << left, np.maximum(shift, 0) - drop, (offset >> drop) << left
@@ -109,7 +108,7 @@ def to_requantize(form: Linear, quantize: Quantize, axis: int, arithmetic: str, 
         (term,) = form.terms
         if bounds is None:
             bare = without_relu(term.x, quantize.out)
-            loc = loc if bare is term.x else merge_loc(term.x) + loc
+            loc = loc if bare is term.x else with_names(term.x, loc)
             term = replace(term, x=bare)
         scale = kernel_scale(term, unit)
         if arithmetic == "float32":
@@ -133,6 +132,11 @@ def without_relu(x: Op, out: Quantizer) -> Op:
         return x
     clamps = out.overflow == "saturate" or (out.overflow == "saturate_symmetric" and not out.format.signed)
     return x.x if clamps else x
+
+
+def with_names(op: Op, loc: tuple[str, ...]) -> tuple[str, ...]:
+    """`loc` preceded by those source names of `op` that it lacks."""
+    return (*(name for name in op.loc if name not in loc), *loc)
 
 
 def requantize_exactly(x: Op, scale: np.ndarray, out: Quantizer, axis: int, loc: tuple[str, ...]) -> Op:

@@ -52,13 +52,13 @@ from edgec.ops import (
     integers,
     merge_loc,
 )
-from edgec.passes._average import dequantized_mean, is_mean, mean_form, quantized_mean
+from edgec.passes._average import dequantized_mean, is_mean, is_sum, quantized_mean, sum_form
 from edgec.passes._commute import codes_behind, downwards, folded, upwards
 from edgec.passes._cone import Cone, Constants, NoIntegerForm, cone_of
 from edgec.passes._integer_mac import fixed_constant, integer_mac
 from edgec.passes._linear import linear_form
 from edgec.passes._lut import agrees, table, tabulable, to_lut
-from edgec.passes._rescale import to_requantize, without_relu
+from edgec.passes._rescale import to_requantize, with_names, without_relu
 from edgec.passes._thresholds import narrow, ordered, to_thresholds
 from edgec.pipeline import Context
 
@@ -111,7 +111,7 @@ class Integerizer:
     def fallback(self, op: Op, uses: Uses) -> Op | None:
         """Rules for what no Quantize has absorbed: they give up a little precision or need wider integers."""
         try:
-            if is_mean(op) and op.format.is_float:
+            if (is_mean(op) or is_sum(op)) and op.format.is_float:
                 return dequantized_mean(op)
             if isinstance(op, Add | Sub | Mul) and (new := self.with_constant(op)) is not None:
                 return new
@@ -174,7 +174,7 @@ class Integerizer:
                 return moved
         if is_mean(op.x) and (new := quantized_mean(op)) is not None:
             return new
-        if is_mean(op.x) and (form := mean_form(op.x)) is not None:
+        if (is_mean(op.x) or is_sum(op.x)) and (form := sum_form(op.x)) is not None:
             return to_requantize(form, op, _axis(op), self.arithmetic, merge_loc(op.x, op))
         cone = cone_of(op.x, self.constants)
         if not cone.leaves:
@@ -256,7 +256,7 @@ def _cast(codes: Op, op: Quantize) -> Op | None:
     if source.axis is not None and source.scale_array.size > 1:
         return None
     bare = without_relu(codes, out)
-    loc = merge_loc(op) if bare is codes else merge_loc(codes, op)
+    loc = op.loc if bare is codes else with_names(codes, op.loc)
     if not target.zero_point_array.any():
         return Cast(bare, out, loc=loc)
     shift = source.frac - target.frac

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgec.formats import Format
 from edgec.interp.registry import align, evaluates
 from edgec.ops import Concat, Expand, Gather, Get, Pad, Reshape, Resize, Slice, Split, Transpose
-
-
-def code_of(fmt: Format, value: float) -> np.generic:
-    """The code of a real value that `fmt` can write."""
-    return fmt.encode(np.array([value]))[0] if fmt.axis is None else fmt.dtype.type(0)
+from edgec.ops.shape import fill_code
 
 
 @evaluates(Reshape)
@@ -45,7 +40,7 @@ def pad(op: Pad, x: np.ndarray) -> np.ndarray:
     x = x[(slice(None), *crop)]
     grow = [(0, 0)] + [(max(op.pads[i], 0), max(op.pads[i + rank], 0)) for i in range(rank)]
     if op.mode == "constant":
-        return np.pad(x, grow, constant_values=code_of(op.format, op.value))
+        return np.pad(x, grow, constant_values=fill_code(op.format, op.value))
     return np.pad(x, grow, mode=op.mode)  # type: ignore[call-overload]
 
 
@@ -56,7 +51,7 @@ def gather(op: Gather, x: np.ndarray) -> np.ndarray:
     y = np.take(x, np.maximum(indices, 0), axis=axis)
     holes = np.flatnonzero(indices < 0)
     if holes.size:
-        y[(slice(None),) * axis + (holes,)] = code_of(op.format, 0.0)
+        y[(slice(None),) * axis + (holes,)] = fill_code(op.format, 0.0)
     return y
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgec.diagnostics import EdgecError, nearest
 from edgec.formats import FormatError
+from edgec.formats_compressed import Sparse
 from edgec.graph import Graph
 from edgec.interp import elementwise, mac, move, pool, quant  # noqa: F401  (they register the evaluators)
 from edgec.interp.registry import EVALUATORS
@@ -125,5 +126,6 @@ def random_frames(graph: Graph, count: int, seed: int) -> dict[str, np.ndarray]:
             frames[wanted.name] = generator.standard_normal(shape).astype(fmt.dtype)
         else:
             lo, hi = fmt.code_range
-            frames[wanted.name] = generator.integers(lo, hi, shape, endpoint=True).astype(fmt.dtype)
+            drawn = generator.integers(lo, hi, shape, endpoint=True).astype(fmt.dtype)
+            frames[wanted.name] = fmt.encode(fmt.decode(drawn)) if isinstance(fmt, Sparse) else drawn
     return frames

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgec.formats import Affine, Format, Integer, Quantizer, TensorType, smallest_fixed
 from edgec.ops.base import Op, broadcast, normalize_axis, require, same_float
 from edgec.ops.mac import centered_range, product_range, quantized
@@ -90,11 +92,13 @@ class Mul(Op):
 
 @dataclass(frozen=True, eq=False)
 class Relu(Op):
-    """max(x, 0) in the format of x."""
+    """max(x, 0) in the format of x, which must have a zero."""
 
     x: Op
 
     def infer(self) -> TensorType:
+        fmt = self.x.format
+        require(fmt.is_float or fmt.has_zero, f"{fmt} cannot write the zero of a relu")
         return self.x.tensor
 
 
@@ -117,13 +121,20 @@ class Clip(Op):
 
 
 def clip_levels(fmt: Format, lo: float, hi: float) -> tuple[int, int]:
-    """The levels (zero point included) of the smallest and largest value of `fmt` in [lo, hi]."""
+    """The levels (zero point included) of the smallest and largest value of `fmt` in [lo, hi].
+
+    The first is larger than the second when there is none."""
     scale, zero = float(fmt.scale_array[0]), int(fmt.zero_point_array[0])
     low, high = fmt.level_range
     if math.isfinite(lo):
         low = max(low, math.ceil(lo / scale) + zero)
     if math.isfinite(hi):
         high = min(high, math.floor(hi / scale) + zero)
+    if fmt.bits <= 12:  # tables and binary have gaps between their levels
+        first, last = fmt.code_range
+        levels = fmt.levels(np.arange(first, last + 1))
+        inside = levels[(levels >= low) & (levels <= high)]
+        return (int(inside.min()), int(inside.max())) if inside.size else (1, 0)
     return low, high
 
 

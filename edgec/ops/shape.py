@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgec.formats import Affine, Format, TensorType, TupleType
+from edgec.formats_compressed import Sparse
 from edgec.ops.base import Op, broadcast, normalize_axis, require
 
 
@@ -15,6 +18,21 @@ def moved(fmt: Format, axis: int | None) -> Format:
         require(axis is not None, f"the channels of {fmt} do not survive")
         return Affine(fmt.base, fmt.scale, fmt.zero_point, axis)
     return fmt
+
+
+def fill_code(fmt: Format, value: float) -> np.generic:
+    """The code of the real `value`; raises when `fmt` cannot write it, or writes it differently from channel to
+    channel."""
+    if isinstance(fmt, Sparse):
+        fmt = fmt.element
+    if fmt.is_float:
+        return fmt.dtype.type(value)
+    require(fmt.encodes(value), f"{fmt} cannot write the padding value {value}")
+    shape = [1] * (1 if fmt.axis is None else fmt.axis + 1 if fmt.axis >= 0 else -fmt.axis)
+    shape[fmt.axis or 0] = len(fmt.scale_array)
+    codes = fmt.encode(np.full(shape, value))
+    require(bool(np.all(codes == codes.flat[0])), f"{fmt} writes {value} (a zero point) differently in each channel")
+    return codes.ravel()[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +75,7 @@ class Concat(Op):
     axis: int
 
     def infer(self) -> TensorType:
+        require(len(self.xs) > 0, "concat of nothing")
         first = self.xs[0].tensor
         axis = normalize_axis(self.axis, len(first.shape))
         for x in self.xs[1:]:
@@ -94,7 +113,8 @@ class Slice(Op):
         require(all(s != 0 for s in self.steps), "a step of 0")
         shape = tuple(len(range(*s.indices(n))) for s, n in zip(self.slices(), self.x.shape, strict=True))
         axis = self.x.format.axis
-        require(axis is None or shape[axis] == self.x.shape[axis], "slicing along quantised channels")
+        whole = axis is None or (shape[axis] == self.x.shape[axis] and self.steps[axis] > 0)
+        require(whole, "slicing along quantised channels")
         return TensorType(self.x.format, shape)
 
 
@@ -116,7 +136,7 @@ class Pad(Op):
         require(all(n >= 0 for n in shape), "more is cropped than there is")
         fmt = self.x.format
         if self.mode == "constant" and any(p > 0 for p in self.pads) and not fmt.is_float:
-            require(fmt.encodes(self.value), f"{fmt} cannot write the padding value {self.value}")
+            fill_code(fmt, self.value)
         if self.mode == "reflect":
             require(
                 all(max(self.pads[i], self.pads[i + rank]) < max(n, 1) for i, n in enumerate(self.x.shape)),
@@ -138,7 +158,9 @@ class Gather(Op):
         n = self.x.shape[axis]
         require(all(-1 <= i < n for i in self.indices), f"an index outside -1..{n - 1}")
         fmt = self.x.format
-        require(-1 not in self.indices or fmt.has_zero, f"{fmt} cannot write the zero of an empty place")
+        if -1 in self.indices:
+            require(fmt.is_float or fmt.has_zero, f"{fmt} cannot write the zero of an empty place")
+            fill_code(fmt, 0.0)
         require(fmt.axis is None or normalize_axis(fmt.axis, len(self.x.shape)) != axis, "gather of quantised channels")
         return TensorType(fmt, (*self.x.shape[:axis], len(self.indices), *self.x.shape[axis + 1 :]))
 
@@ -191,6 +213,7 @@ class Resize(Op):
     nearest: str = "round_prefer_floor"
 
     def infer(self) -> TensorType:
+        require(len(self.x.shape) >= 3, "resizing needs [N, C, spatial...]")
         require(len(self.sizes) == len(self.scales) == len(self.x.shape) - 2, "one size and scale per spatial axis")
         require(self.mode in ("nearest", "linear"), f"unknown mode {self.mode!r}")
         require(

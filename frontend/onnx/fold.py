@@ -10,7 +10,7 @@ import onnx
 from onnx import NodeProto, TensorProto
 
 from edgec.diagnostics import EdgecError
-from edgec.formats import FormatError
+from edgec.formats import FormatError, TupleType
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.read import MAX_ELEMENTS
 from edgec.frontend.onnx.types import FORMATS, constant_op
@@ -84,7 +84,8 @@ def evaluate_tree(op: Op) -> np.ndarray:
     values: dict[Op, Any] = {}
     result: Any = None
     for each in topological(op):
-        shapes = [t.shape for t in getattr(each.type, "elements", (each.type,))]
+        types = each.type.elements if isinstance(each.type, TupleType) else (each.type,)
+        shapes = [t.shape for t in types]
         if any(math.prod(s) > MAX_ELEMENTS for s in shapes):
             raise FormatError(f"a constant of shape {list(shapes[0])} is too large")
         result = values[each] = evaluate(each, [values[o] for o in each.operands])
@@ -132,12 +133,12 @@ def moved(op: Op) -> Op:
 
 def by_reference(node: Node) -> tuple[np.ndarray, ...] | None:
     """Results of a node with known operands from `onnx.reference`; None when it is not one to give to it."""
-    arrays = [v for v in node.values if v is not None]
+    arrays = [v for v in node.values if isinstance(v, np.ndarray)]
     op_type = node.op_type
-    if node.item.domain or not all(isinstance(a, np.ndarray) for a in arrays):
+    if node.item.domain or len(arrays) < sum(v is not None for v in node.values):
         return None
     if op_type in ELEMENTWISE:
-        if not any(a.dtype.kind in "iub" for a in arrays) and op_type != "Cast":  # type: ignore[union-attr]
+        if not any(a.dtype.kind in "iub" for a in arrays) and op_type != "Cast":
             return None
         try:
             shape = np.broadcast_shapes(*(a.shape for a in arrays)) if op_type != "CastLike" else arrays[0].shape
@@ -150,10 +151,10 @@ def by_reference(node: Node) -> tuple[np.ndarray, ...] | None:
         node.limit(sum(a.size * max(a.ndim, 1) for a in arrays), _REFERENCE_LIMIT >> 20)
     else:
         return None
-    return _run_reference(node, arrays)  # type: ignore[arg-type]
+    return _run_reference(node)
 
 
-def _run_reference(node: Node, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+def _run_reference(node: Node) -> tuple[np.ndarray, ...]:
     from onnx.reference import ReferenceEvaluator
 
     proto = NodeProto()

@@ -163,11 +163,11 @@ def batch_normalization(node: Node) -> Op:
     if any(node.output_used(i) for i in range(1, 5)):
         node.unsupported("batch normalisation that returns statistics", remedy="export the model for inference")
     node.ignore("momentum", "is_test", "consumed_inputs")  # they matter in training only
-    x, *parameters = (node.floating(i) for i in range(5))
+    x, scale, bias, mean, var = (node.floating(i) for i in range(5))
     epsilon = node.number("epsilon", 1e-5)
     if len(x.shape) == 1:
         node.malformed("batch normalisation needs a channel axis")
-    return BatchNorm(x, *parameters, epsilon, loc=node.loc)
+    return BatchNorm(x, scale, bias, mean, var, epsilon, loc=node.loc)
 
 
 def per_channel(node: Node, op: Op, rank: int, axis: int = 1) -> Op:

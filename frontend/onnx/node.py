@@ -85,7 +85,7 @@ class Node:
 
     # --- attributes -------------------------------------------------------------------------------------------
 
-    def _attribute(self, name: str, kind: int) -> Any:
+    def _attribute(self, name: str, kind: AttributeProto.AttributeType) -> Any:
         self.unread.discard(name)
         attribute = self.attributes.get(name)
         if attribute is None:

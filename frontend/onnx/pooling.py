@@ -65,7 +65,7 @@ def reduce(node: Node) -> Op:
             stated = ()  # the function of each element by itself
         else:
             return x
-    axes = node.axes(stated, rank) if stated or noop else tuple(range(rank))
+    axes = node.axes(stated or (), rank) if stated or noop else tuple(range(rank))
     function = _REDUCTIONS[node.op_type]
     if not x.format.is_float:
         node.require(function in ("sum", "max", "min"), f"{node.op_type} of integers")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import onnx
 
@@ -91,10 +89,10 @@ def dequantised(node: Node, x: Op, fmt: Format, to: Format = F32) -> Op:
         return Dequantize(reinterpret(x, fmt), to, loc=node.loc)
     # Sums of integer operators are wider than any table: subtract and scale as floats, which is what ONNX does.
     y: Op = Dequantize(plain(x), to, loc=node.loc)
-    parameter: Callable[[np.ndarray], Op] = lambda a: constant_op(_along(a, fmt.axis, len(x.shape)), node.loc)  # noqa: E731
-    if fmt.zero_point_array.any():
-        y = Sub(y, parameter(fmt.zero_point_array.astype(to.dtype)), loc=node.loc)
-    return Mul(y, parameter(fmt.scale_array.astype(to.dtype)), loc=node.loc)
+    zero, scale = (_along(a.astype(to.dtype), fmt.axis, len(x.shape)) for a in (fmt.zero_point_array, fmt.scale_array))
+    if zero.any():
+        y = Sub(y, constant_op(zero, node.loc), loc=node.loc)
+    return Mul(y, constant_op(scale, node.loc), loc=node.loc)
 
 
 def _along(values: np.ndarray, axis: int | None, rank: int) -> np.ndarray:

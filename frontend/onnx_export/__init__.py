@@ -14,15 +14,18 @@ from onnx import ModelProto
 from edgec.graph import Graph
 
 
-def to_onnx(graph: Graph) -> ModelProto:
+def to_onnx(graph: Graph, *, inline: bool = False) -> ModelProto:
     """The ONNX model of `graph`; same graph, same bytes.
 
+    With `inline`, operators of domain edgec are written out as standard operators, for tools that do not know
+    local functions (the qonnx executor); `edgec.frontend.onnx` then no longer finds them.
     Raises EdgecError E0304 for ops that have no exact form in ONNX (sums beyond 53 bits, activations in table
     formats).
     """
-    from edgec.frontend.onnx_export.export import export
+    from edgec.frontend.onnx_export.export import export, inlined
 
-    return export(graph)
+    model = export(graph)
+    return inlined(model) if inline else model
 
 
 __all__ = ["to_onnx"]

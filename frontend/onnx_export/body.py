@@ -14,7 +14,7 @@ class Body:
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
-        self.kind = I64
+        self.kind: np.dtype = I64
 
     def __call__(self, op_type: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
         name = output or f"t{len(self.nodes)}"

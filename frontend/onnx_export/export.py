@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnx
+import onnx.inliner
 from onnx import ModelProto
 
 import edgec
@@ -70,3 +71,13 @@ def metadata(graph: Graph) -> dict[str, str]:
     if any(not o.format.is_float for o in (*graph.inputs, *(op for _, op in graph.outputs))):
         facts["edgec.values"] = "inputs and outputs are real values; edgec.input/output.* name their number formats"
     return dict(sorted(facts.items()))
+
+
+def inlined(model: ModelProto) -> ModelProto:
+    """`model` with the functions of domain edgec expanded and the shapes of their tensors stated."""
+    names = [(f.domain, f.name) for f in model.functions if f.domain == DETECTOR]
+    flat = onnx.inliner.inline_selected_functions(model, names)
+    kept = [f for f in flat.functions if f.domain != DETECTOR]
+    del flat.functions[:]
+    flat.functions.extend(kept)
+    return onnx.shape_inference.infer_shapes(flat)

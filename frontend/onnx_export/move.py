@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.frontend.onnx_export.builder import DETECTOR, F32, Builder, dtype_of, exports, unit
-from edgec.interp.move import code_of
 from edgec.ops import (
     Concat,
     Expand,
@@ -19,6 +18,7 @@ from edgec.ops import (
     Transpose,
     centered_levels,
 )
+from edgec.ops.shape import fill_code
 
 _INT64_MIN = -(1 << 63)
 
@@ -53,7 +53,7 @@ def pad(b: Builder, op: Pad) -> str:
     if op.mode == "constant":
         value = op.value
         if not fmt.is_float:
-            level = centered_levels(np.array(code_of(fmt, op.value)), fmt) if fmt.axis is None else np.zeros(1)
+            level = centered_levels(np.array(fill_code(fmt, op.value)), fmt) if fmt.axis is None else np.zeros(1)
             value = float(level.ravel()[0]) * unit(fmt)
         operands.append(b.scalar(value, dtype))
     return b.node("Pad", operands, op.shape, dtype, mode=op.mode)

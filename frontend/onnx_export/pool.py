@@ -31,10 +31,16 @@ def max_pool(b: Builder, op: MaxPool) -> str:
         need = (op.shape[2 + i] - 1) * op.strides[i] + op.dilations[i] * (op.kernel[i] - 1) + 1
         pads[rank + i] = max(need - op.x.shape[2 + i] - op.pads[i], 0)
     x = b.read(op.x)
-    attributes = {"strides": list(op.strides), "kernel_shape": list(op.kernel)}
-    if any(d != 1 for d in op.dilations):
-        attributes["dilations"] = list(op.dilations)
-    return b.node("MaxPool", [x], op.shape, b.dtype(x), pads=pads, **attributes)
+    return b.node(
+        "MaxPool",
+        [x],
+        op.shape,
+        b.dtype(x),
+        pads=pads,
+        strides=list(op.strides),
+        kernel_shape=list(op.kernel),
+        dilations=list(op.dilations) if any(d != 1 for d in op.dilations) else None,
+    )
 
 
 @exports(AvgPool)

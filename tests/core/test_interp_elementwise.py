@@ -130,11 +130,20 @@ def test_clip(fmt: Format, a: float, b: float) -> None:
     assert np.all(np.abs(found - np.clip(values, legal.min(), legal.max())) <= 1e-9 * step)
 
 
-def test_clip_needs_the_levels_in_between() -> None:
-    Clip(inp(Ternary(), 2), 0.0, 1.0)
-    for fmt in (BinaryFormat(), Pow2(3), Minifloat(2, 1)):
-        with pytest.raises(EdgecError, match="clip"):
-            Clip(inp(fmt, 2), 0.0, 0.9)
+def test_clip_of_formats_with_gaps() -> None:
+    """The bounds become values that the format has: 3.9 is 3 in a small float with 3 and 4."""
+    for fmt, lo, hi, wanted in (
+        (Ternary(), 0.0, 1.0, [0, 1]),
+        (Minifloat(2, 1), -0.7, 3.9, [-0.5, 0, 0.5, 1, 1.5, 2, 3]),
+        (Pow2(3), -3.0, 5.0, [-2, -1, 1, 2, 4]),
+        (BinaryFormat(), -1.0, 0.5, [-1]),
+    ):
+        every = np.arange(fmt.code_range[0], fmt.code_range[1] + 1).astype(fmt.dtype)
+        x = inp(fmt, len(every))
+        found = run(Graph("g", (x,), (("y", Clip(x, lo, hi)),)), {"x": every[None]})["y"]
+        assert sorted(set(fmt.decode(found[0]).tolist())) == wanted
+    with pytest.raises(EdgecError, match="binary has no value in"):
+        Clip(inp(BinaryFormat(), 2), 0.0, 0.9)
 
 
 def test_predicates_and_where() -> None:

@@ -373,7 +373,7 @@ def test_qonnx_runs_the_exported_stages():
     table = constant(np.arange(64) / 8 - 4, Fixed(6, 4), loc=("t",))
     whole = graph_of(Lut(MaxPool(Relu(sums), (2, 2), (2, 2)), table), inputs=(c,))
     for graph in (fake, whole):
-        model = to_onnx(graph)
+        model = to_onnx(graph, inline=True)
         frames = random_frames(graph, 4, 3)
         theirs = by_qonnx(model, real_values(graph, frames, model))
         compare(graph, run(graph, frames), theirs, 0.0)

@@ -13,9 +13,27 @@ from onnx import AttributeProto, ModelProto, TensorProto, helper
 from onnx_support import model_of
 
 from edgec.diagnostics import EdgecError
+from edgec.formats import Fixed, Integer, Quantizer, TensorType
 from edgec.frontend.onnx import inspect, load
+from edgec.frontend.onnx_export import to_onnx
 from edgec.graph import Graph
 from edgec.interp import random_frames, run
+from edgec.ops import (
+    AvgPool,
+    Constant,
+    Conv,
+    DecodeFloat,
+    Gather,
+    Input,
+    Lut,
+    MultiThreshold,
+    NormalizePow2,
+    PackBits,
+    Requantize,
+    Reshape,
+    constant,
+    integers,
+)
 
 MUTANTS = 300
 SECONDS = 5.0
@@ -141,7 +159,22 @@ def seeds() -> list[ModelProto]:
         ["y", "z"],
         opset=8,
     )
-    return [cnn, qdq, qonnx, old]
+    return [cnn, qdq, qonnx, old, exported()]
+
+
+def exported() -> ModelProto:
+    """An integer network with the operators and functions of domain edgec."""
+    x = Input("x", type=TensorType(Integer(7, signed_=False), (1, 16)))
+    norm = NormalizePow2(DecodeFloat(x, 4, 3, 1, loc=("decode",)), 8, 7, loc=("norm",))
+    image = Reshape(Gather(norm, (*range(12), -1, -1, 3, 4), 1, loc=("map",)), (1, 1, 4, 4), loc=("image",))
+    weights = Constant(np.arange(-9, 9, dtype=np.int8).reshape(2, 1, 3, 3), type=TensorType(Fixed(6, 1), (2, 1, 3, 3)))
+    conv = Conv(image, weights, product=Quantizer(Fixed(9, 2), "floor"), pads=(1, 1, 0, 0), loc=("conv",))
+    scaled = Requantize(conv, integers([3]), integers([4]), None, Quantizer(Fixed(5, 2)), loc=("scale",))
+    pooled = AvgPool(scaled, (3, 3), out=Quantizer(Fixed(5, 2), "floor"), loc=("pool",))
+    table = Lut(pooled, constant(np.arange(32) / 4, Fixed(6, 4, signed_=False), loc=("t",)), loc=("table",))
+    counted = MultiThreshold(conv, integers([[-20, 0, 20]]), integers([1]), Fixed(2, 2), loc=("count",))
+    bits = PackBits(norm, 4, loc=("pack",))
+    return to_onnx(Graph("chip", (x,), (("y", table), ("c", counted), ("b", bits))))
 
 
 def flipped(data: bytes, rng: random.Random) -> bytes:

@@ -372,6 +372,7 @@ class TestMeans:
             Reduce(x, "mean", (2, 3)),
             Reduce(x, "mean", (1,), keepdims=False),
             Reduce(x, "mean", (0, 3)),
+            Reduce(x, "sum", (2,)),
         ):
             graph = graph_of(quantized(y, affine(0.011, 3)))
             new = integer(graph)

@@ -12,7 +12,7 @@ import numpy as np
 from edgec.backends.rtl.circuit.interval import Interval
 from edgec.backends.rtl.circuit.logic import invert, mux
 from edgec.backends.rtl.circuit.value import INT64_BITS, Value
-from edgec.backends.rtl.circuit.wire import Cells, Const, Get, Wire, bits, cast, require, shift_left
+from edgec.backends.rtl.circuit.wire import Cells, Const, Get, Wire, bits, narrow, require, shift_left
 
 if TYPE_CHECKING:
     from edgec.backends.rtl.circuit.emit import Emitter, Ref
@@ -246,21 +246,15 @@ def at_least(x: Wire, y: Wire) -> Wire:
     return AtLeast(x, y)
 
 
-def _narrow(x: Wire, interval: Interval) -> Wire:
-    """x, known to be inside `interval`."""
-    to = Interval(max(x.interval.lo, interval.lo), min(x.interval.hi, interval.hi), x.frac)
-    return x if to == x.interval else cast(x, to)
-
-
 def maximum(x: Wire, y: Wire) -> Wire:
     """The larger of x and y."""
     x, y = align(x, y)
     a, b = x.interval, y.interval
-    return _narrow(mux(at_least(x, y), x, y), Interval(max(a.lo, b.lo), max(a.hi, b.hi), a.frac))
+    return narrow(mux(at_least(x, y), x, y), Interval(max(a.lo, b.lo), max(a.hi, b.hi), a.frac))
 
 
 def minimum(x: Wire, y: Wire) -> Wire:
     """The smaller of x and y."""
     x, y = align(x, y)
     a, b = x.interval, y.interval
-    return _narrow(mux(at_least(x, y), y, x), Interval(min(a.lo, b.lo), min(a.hi, b.hi), a.frac))
+    return narrow(mux(at_least(x, y), y, x), Interval(min(a.lo, b.lo), min(a.hi, b.hi), a.frac))

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgec.backends.rtl.circuit.interval import Interval
 from edgec.backends.rtl.circuit.value import Value
-from edgec.backends.rtl.circuit.wire import Cells, Const, Wire, bits, cast, require
+from edgec.backends.rtl.circuit.wire import Cells, Const, Wire, bits, cast, concat, require
 
 if TYPE_CHECKING:
     from edgec.backends.rtl.circuit.emit import Emitter, Ref
@@ -64,19 +64,25 @@ def bitwise(kind: Kind, a: Wire, b: Wire) -> Wire:
     if isinstance(a, Const) and not isinstance(b, Const) and a.width == b.width:
         a, b = b, a
     base = {"nand": "and", "nor": "or", "xnor": "xor"}.get(kind, kind)
-    if not isinstance(b, Const) or (base != "xor" and b.raw not in (0, (1 << b.width) - 1)):
-        require(not isinstance(b, Const), "a constant mask can only be xored; take the bits instead")
+    if not isinstance(b, Const):
         return Bitwise(kind, a, b)
     full = (1 << a.width) - 1
     right = b.raw if b.width == a.width else full * b.raw
     if base != "xor":
-        absorbing = (base == "and") == (right == 0)
-        value = Const(right, a.width) if absorbing else bits(a, 0, a.width)
+        value = _masked(a, right, keep=int(base == "and"))
         return value if base == kind else invert(value)
     mask = right if kind == "xor" else ~right & full
     if isinstance(a, Const):
         return Const(a.raw ^ mask, a.width)
     return Bitwise("xor", a, Const(mask, a.width)) if mask else bits(a, 0, a.width)
+
+
+def _masked(x: Wire, mask: int, keep: int) -> Wire:
+    """The bits of x where `mask` has the value `keep`, the mask's own elsewhere: wiring."""
+    parts: list[Wire] = []
+    for i in range(x.width):
+        parts.append(bits(x, i, 1) if mask >> i & 1 == keep else Const(1 - keep, 1))
+    return concat(parts)
 
 
 def invert(x: Wire) -> Wire:

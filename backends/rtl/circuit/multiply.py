@@ -131,9 +131,10 @@ def booth_products(x: Lanes, w: Recoded, keep_low: int = 0) -> LaneSum:
             single = x.planes[i] if i < width else top
             double = x.planes[i - 1] if i > 0 else None
             pairs = [(s, p) for s, p in ((one, single), (two, double)) if p is not None and not isinstance(s, Const)]
-            if not pairs:
-                continue
-            plane = AndOr(*pairs[0], *pairs[1]) if len(pairs) == 2 else bitwise("and", *pairs[0])
+            if len(pairs) == 2:
+                plane: Wire = AndOr(*pairs[0], *pairs[1])
+            else:
+                plane = bitwise("and", *pairs[0]) if pairs else Const(0, x.count)
             plane = bitwise("xor", plane, minus)
             if not isinstance(plane, Const):
                 result.put(column + i, plane, negative=x.interval.signed and i == width)
@@ -196,7 +197,7 @@ def _finish_column(columns: dict[int, list[Wire]], c: int, one: bool, count: int
         carries.append(carry)
         one = False
     while len(planes) >= 2:
-        total, carry = full_add(*planes[:3]) if len(planes) >= 3 else half_add(*planes)
+        total, carry = full_add(*planes[:3]) if len(planes) >= 3 else half_add(planes[0], planes[1])
         planes = planes[3:] + [total]
         carries.append(carry)
     return planes[0] if planes else Const(((1 << count) - 1) * one, count)
@@ -238,9 +239,10 @@ def products(x: Lanes, w: Lanes, drop: int = 0, rounding: Rounding = "floor", fo
 
 def multiply(x: Wire, y: Wire) -> Wire:
     """x * y exactly: rows of the longer operand, one for each bit of the shorter one."""
-    if isinstance(x, Const) or isinstance(y, Const):
-        factor, other = (x, y) if isinstance(x, Const) else (y, x)
-        return scale(other, factor.interval.lo, factor.frac)
+    if isinstance(x, Const):
+        return scale(y, x.value, x.frac)
+    if isinstance(y, Const):
+        return scale(x, y.value, y.frac)
     if x.width < y.width:
         x, y = y, x
     interval = x.interval * y.interval

@@ -64,11 +64,10 @@ def round_to(x: Wire, frac: int, rounding: Rounding = "floor") -> Wire:
     drop = x.frac - frac
     if drop <= 0:
         return shift_left(x, -drop)
-    target = rounded_interval(x.interval, drop, rounding)
+    interval = Interval(x.value, x.value, x.frac) if isinstance(x, Const) else x.interval
+    target = rounded_interval(interval, drop, rounding)
     if target.lo == target.hi:
         return Const(target.lo, unit=frac)
-    if isinstance(x, Const):
-        raise AssertionError("a constant has a constant result")
     floor = shift_right_floor(x, drop)
     sign = bits(x, x.width - 1, 1) if x.signed else None
     lower = [bits(x, drop - 1, 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgec.backends.rtl.circuit.interval import Interval
 from edgec.backends.rtl.circuit.logic import any_bit, extend, mux
-from edgec.backends.rtl.circuit.wire import Const, Wire, bits, cast, concat, require, shift_right_floor
+from edgec.backends.rtl.circuit.wire import Const, Wire, bits, cast, concat, narrow, require, shift_right_floor
 
 
 def leading_one(x: Wire) -> Wire:
@@ -39,7 +39,7 @@ def shift_right(x: Wire, amount: Wire) -> Wire:
         shifted = cast(shifted, Interval(shifted.interval.lo, shifted.interval.hi, i.frac))
         result = mux(bits(amount, b, 1), shifted, result)
     ends = [v >> s for v in (i.lo, i.hi) for s in (a.lo, a.hi)]
-    return cast(result, Interval(min(ends), max(ends), i.frac))
+    return narrow(result, Interval(min(ends), max(ends), i.frac))
 
 
 def shift_left_by(x: Wire, amount: Wire) -> Wire:

@@ -283,6 +283,8 @@ def concat(parts: Sequence[Wire]) -> Wire:
             and (last.x, last.lsb + last.count) == (part.x, part.lsb)
         ):
             merged[-1] = bits(part.x, last.lsb, last.count + part.count)
+        elif isinstance(last, Const) and isinstance(part, Const):
+            merged[-1] = Const(last.raw | part.raw << last.width, last.width + part.width)
         else:
             merged.append(part)
     if len(merged) == 1:
@@ -299,6 +301,11 @@ def cast(x: Wire, to: Interval) -> Wire:
     return Cast(x, to)
 
 
+def narrow(x: Wire, interval: Interval) -> Wire:
+    """x, which is known to be inside `interval`, with the tighter of both intervals; free."""
+    return cast(x, Interval(max(x.interval.lo, interval.lo), min(x.interval.hi, interval.hi), x.frac))
+
+
 def shift_left(x: Wire, places: int) -> Wire:
     """x * 2**places as an integer, with `places` more fraction bits: the same real number in a finer unit; free."""
     if places == 0:
@@ -306,7 +313,7 @@ def shift_left(x: Wire, places: int) -> Wire:
     i = x.interval
     to = Interval(i.lo << places, i.hi << places, i.frac + places)
     if isinstance(x, Const):
-        return Const(to.lo, unit=to.frac)
+        return Const(x.value << places, unit=to.frac)
     return cast(concat([Const(0, places), x]), to)
 
 
@@ -316,6 +323,8 @@ def shift_right_floor(x: Wire, places: int) -> Wire:
         return x
     i = x.interval
     to = Interval(i.lo >> places, i.hi >> places, i.frac - places)
+    if isinstance(x, Const):
+        return Const(x.value >> places, unit=to.frac)
     if to.lo == to.hi:
         return Const(to.lo, unit=to.frac)
     return cast(bits(x, places, max(x.width - places, 1)), to)
