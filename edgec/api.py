@@ -90,7 +90,7 @@ def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
         if "integer-io" not in names:
             raise EdgecError("E0204", "--cut-float-tail needs a pipeline with integer-io", why=target.passes)
         at = [s.name for s in steps].index("integer-io")
-        steps.insert(at, make_step("cut-float-tail", {}))
+        steps.insert(at + 1, make_step("cut-float-tail", {}))
     if options.numerics != "exact":
         steps.append(make_step("numerics", {"profile": options.numerics}))
     return tuple(steps)
@@ -170,7 +170,7 @@ def build(
     golden_frames: Frames | str | Path | None = None,
 ) -> Artefact:
     """Compile `model` for `target` and write the artefact to the folder `out`, whole or not at all."""
-    from edgec.build import write_build
+    from edgec.driver import write_build
 
     compiled = compile_model(model, target, options, calibration=calibration)
     return write_build(compiled, Path(out), golden_frames)

@@ -85,13 +85,17 @@ def write_artefact(path: Path, files: Mapping[str, bytes], manifest: Mapping[str
 
 def check_destination(path: Path) -> bool:
     """Whether an artefact at `path` will be replaced; E0209 when something else is in the way."""
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise EdgecError("E0209", f"{path} exists and is not a folder", remedy="choose another -o")
-    if not path.exists():
-        return False
-    if not any(path.iterdir()):
-        return True
-    if not (path / MANIFEST).is_file() or not (path / SUMS).is_file():
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise EdgecError("E0209", f"{path} exists and is not a folder", remedy="choose another -o")
+        if not path.exists():
+            return False
+        if not any(path.iterdir()):
+            return True
+        ours = (path / MANIFEST).is_file() and (path / SUMS).is_file()
+    except OSError as error:  # a name too long, a folder that may not be read
+        raise disk_error(error, path) from None
+    if not ours:
         raise EdgecError("E0209", f"{path} is not empty and not an artefact", remedy="remove it or choose another -o")
     return True
 
@@ -123,16 +127,23 @@ class Artefact:
         """Read the manifest of the folder `path`; E0704 when it is none of ours."""
         folder = Path(path)
         file = folder / MANIFEST
-        if not file.is_file():
+        try:
+            found = file.is_file()
+        except OSError:  # a name too long
+            found = False
+        if not found:
             raise EdgecError("E0704", f"{folder} has no {MANIFEST}", remedy="give the folder that edgec build made")
         try:
             manifest = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise EdgecError("E0701", f"{file} cannot be read", why=str(error)) from None
         if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
             raise EdgecError(
                 "E0704", f"{folder} has a manifest of another schema version", why=f"{SCHEMA_VERSION} wanted"
             )
+        listed = manifest.get("files")
+        if not isinstance(listed, dict) or not all(isinstance(e, dict) for e in listed.values()):
+            raise EdgecError("E0701", f"{file} is damaged", why="it has no list of files")
         return cls(folder, manifest)
 
     def check(self) -> None:
@@ -147,7 +158,7 @@ class Artefact:
             if not separator:
                 raise EdgecError("E0701", f"{self.path / SUMS} is damaged", why=f"line {line!r}")
             sums[name] = digest
-        listed = {name: entry.get("sha256") for name, entry in self.manifest.get("files", {}).items()}
+        listed = {name: entry.get("sha256") for name, entry in self.manifest["files"].items()}
         present = {
             p.relative_to(self.path).as_posix() for p in self.path.rglob("*") if p.is_file() and p.name != "__pycache__"
         } - {SUMS, RESULTS}
@@ -158,7 +169,7 @@ class Artefact:
             elif name not in sums or (name != MANIFEST and name not in listed):
                 problems.append(f"{name}: not listed")
             else:
-                digest = sha256((self.path / name).read_bytes())
+                digest = sha256(self.read(name))
                 if digest != sums[name] or (name != MANIFEST and digest != listed[name]):
                     problems.append(f"{name}: content differs")
         if problems:

@@ -137,7 +137,7 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
     from pathlib import Path
 
     from edgec import api
-    from edgec.build import write_build
+    from edgec.driver import write_build
     from edgec.inspection import dump_stages
 
     options, data = settings(flags)
@@ -222,7 +222,7 @@ def cosim(console: Console, artefact: str, outputs: str | None, **arguments: Any
 
     from edgec import api
     from edgec.artefact import write_aside
-    from edgec.build import npz
+    from edgec.driver import npz
 
     result = api.cosim(artefact, **arguments)
     values = result.pop("outputs")

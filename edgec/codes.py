@@ -202,7 +202,7 @@ CODES: dict[str, Code] = {
     "W0005": Code(
         "ties of a quantiser fall the other way",
         "A QONNX quantiser with an odd zero point rounds the shifted level, so that its ties to even go to odd "
-        "distances from the zero point. The imported quantiser rounds before it shifts: exact ties differ by one level.",
+        "distances from the zero point. The imported quantiser rounds before it shifts: exact ties differ by a level.",
     ),
     # notes
     "N0001": Code(
@@ -223,10 +223,5 @@ CODES: dict[str, Code] = {
         "integer rescaling instead of binary32",
         "The integer rule rounds the exact product of accumulator and multiplier once; onnxruntime rounds both to 24 "
         "bits first. Codes can differ by one where the exact value lies next to the middle between two codes.",
-    ),
-    "N0005": Code(
-        "arithmetic left to the host",
-        "`integer-io{tail=cut}` ended an output at its last integer tensor; the operations listed are not part of the "
-        "hardware. The artefact's I/O contract gives the scale of the codes.",
     ),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,12 @@ from edgec.graph import Graph
 from edgec.interp import run
 from edgec.ops import Op
 from edgec.text import Printer
+
+
+class Mismatch(EdgecError):
+    """E0501 with the difference it tells of."""
+
+    difference: Difference
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,10 @@ class Difference:
     wrong: int
     total: int
 
-    def error(self, party: str) -> EdgecError:
+    def error(self, party: str) -> Mismatch:
         """E0501 for this difference."""
         place = ", ".join(map(str, self.element))
-        return EdgecError(
+        error = Mismatch(
             "E0501",
             f"{party}: {self.wrong} of {self.total} words of layer {self.layer} differ from the reference",
             layer=", ".join(self.source) or self.layer,
@@ -39,6 +45,8 @@ class Difference:
             why=f"first at frame {self.frame}, element [{place}]: {self.found}, the reference has {self.expected}",
             remedy=f"the layers before {self.layer} agree: look at this one",
         )
+        error.difference = self
+        return error
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -61,6 +69,11 @@ class Reference:
     outputs: Mapping[str, np.ndarray]
     sources: Mapping[str, tuple[str, ...]]
     output_layer: Mapping[str, str]
+
+    def head(self, frames: int) -> Reference:
+        """The first `frames` frames."""
+        layers, outputs = ({n: a[:frames] for n, a in d.items()} for d in (self.layers, self.outputs))
+        return replace(self, layers=layers, outputs=outputs)
 
 
 def reference(graph: Graph, frames: Mapping[str, np.ndarray], keep: Sequence[str] | None = None) -> Reference:
@@ -87,18 +100,28 @@ def reference(graph: Graph, frames: Mapping[str, np.ndarray], keep: Sequence[str
 def first_difference(
     expected: Reference, layers: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> Difference | None:
-    """The first layer (then output) whose codes differ; None when everything is equal."""
+    """The first layer (then output) whose codes differ; None when everything is equal.
+
+    Layers that were not observed are passed over; E0501 for a missing output, and for arrays of other shapes.
+    """
     for name, want in expected.layers.items():
-        if name in layers and (found := _difference(want, layers[name])) is not None:
+        if name in layers and (found := _difference(name, want, layers[name])) is not None:
             return Difference(name, expected.sources.get(name, ()), *found)
     for name, want in expected.outputs.items():
-        if (found := _difference(want, outputs[name])) is not None:
+        if name not in outputs:
+            raise EdgecError("E0501", f"output {name!r} is missing", layer=name)
+        if (found := _difference(name, want, outputs[name])) is not None:
             layer = expected.output_layer[name]
             return Difference(layer, expected.sources.get(layer, ()) or (name,), *found)
     return None
 
 
-def _difference(want: np.ndarray, have: np.ndarray) -> tuple[int, tuple[int, ...], Any, Any, int, int] | None:
+def _difference(
+    name: str, want: np.ndarray, have: np.ndarray
+) -> tuple[int, tuple[int, ...], Any, Any, int, int] | None:
+    if want.shape[1:] != have.shape[1:] or len(want) not in (1, len(have)):  # a layer of constants has one frame
+        raise EdgecError("E0501", f"{name} has shape {list(have.shape)}, the reference {list(want.shape)}", layer=name)
+    want = np.broadcast_to(want, have.shape)
     if want.dtype.kind == "f" or have.dtype.kind == "f":
         unequal = ~((want == have) | (np.isnan(want) & np.isnan(have)))
     else:

@@ -112,10 +112,20 @@ class RtlSimulation:
         self.simulation.write_registers(range(len(words)), [int(w) for w in words])
 
     def run(
-        self, frames: Mapping[str, np.ndarray], *, stalls: float = 0.0, seed: int = 1, waves: str | Path | None = None
+        self,
+        frames: Mapping[str, np.ndarray],
+        *,
+        stalls: float = 0.0,
+        seed: int = 1,
+        waves: str | Path | None = None,
+        fault: int = 0,
     ) -> RtlRun:
-        """Stream frames of codes; raises E0502 when the design's latency is not fixed."""
+        """Stream frames of codes; raises E0502 when the design's latency is not fixed.
+
+        `fault` switches on one of the faults in sources of `edgec.hw.sim.mutate`; the design itself has none.
+        """
         from edgec.hw.sim.batch import Stalls
+        from edgec.hw.sim.mutate import PLUSARG
         from edgec.hw.sim.words import Field, pack_fields, unpack_fields
 
         count = len(next(iter(frames.values())))
@@ -124,7 +134,10 @@ class RtlSimulation:
             for i in self.interface["inputs"]
         ]
         result = self.simulation.run_batch(
-            pack_fields(parts), stalls=Stalls(seed, stalls) if stalls else None, waves=waves
+            pack_fields(parts),
+            stalls=Stalls(seed, stalls) if stalls else None,
+            waves=waves,
+            plusargs={PLUSARG: fault} if fault else None,
         )
         fields = [Field(o["elements"], o["bits"], o["signed"]) for o in self.interface["outputs"]]
         outputs = {

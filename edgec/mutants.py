@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgec.diagnostics import EdgecError
-from edgec.formats import FormatError, Quantizer
-from edgec.graph import Graph, rewrite
+from edgec.formats import Format, FormatError, Quantizer
+from edgec.graph import Graph
 from edgec.ops import (
     Add,
     AvgPool,
@@ -34,17 +34,32 @@ from edgec.text import Printer
 
 @dataclass(frozen=True)
 class Mutant:
-    """A graph with one fault; `what` says which in words, `layer` is the text-form name of the changed op."""
+    """A graph with one fault; `what` says which in words.
+
+    `became` maps the names of the original's ops to what stands for them now: an op that is left out became its
+    operand, and the names that the text form would give to the mutant's ops may be others.
+    """
 
     kind: str
     what: str
-    layer: str
     graph: Graph
+    became: Mapping[str, Op]
 
 
-def substitute(graph: Graph, old: Op, new: Op) -> Graph:
-    """`graph` with `new` in the place of `old`."""
-    return rewrite(graph, lambda op, uses: new if op is old else None)
+def substitute(graph: Graph, old: Op, new: Op, names: Mapping[Op, str]) -> tuple[Graph, dict[str, Op]]:
+    """`graph` with `new` in the place of `old`, and what every named op became."""
+    became: dict[Op, Op] = {}
+    for op in graph.ops:
+        became[op] = new if op is old else op.with_operands(became[o] for o in op.operands)
+    outputs = tuple((name, became[op]) for name, op in graph.outputs)
+    return dataclasses.replace(graph, outputs=outputs), {names[op]: b for op, b in became.items()}
+
+
+def with_element(graph: Graph, constant: Constant, place: tuple[int, ...], code: int) -> tuple[Graph, dict[str, Op]]:
+    """`graph` with the legal `code` at `place` of `constant`; see `substitute`."""
+    data = constant.data.copy()
+    data[place] = code
+    return substitute(graph, constant, Constant(data, type=constant.type, loc=constant.loc), Printer(graph).names)
 
 
 def weight_mutants(graph: Graph, generator: np.random.Generator) -> Iterator[Mutant]:
@@ -59,22 +74,24 @@ def weight_mutants(graph: Graph, generator: np.random.Generator) -> Iterator[Mut
         place = tuple(int(generator.integers(n)) for n in op.shape)
         bit = int(generator.integers(op.format.bits))
         code = int(op.data[place])
-        flipped = _sign_extend(code ^ (1 << bit), op.format.bits, op.format.code_range[0] < 0)
-        lo, hi = op.format.code_range
-        if not lo <= flipped <= hi:
+        flipped = sign_extend(code ^ (1 << bit), op.format.bits, op.format.code_range[0] < 0)
+        if not is_legal(flipped, op.format):
             continue
-        data = op.data.copy()
-        data[place] = flipped
-        new = Constant(data, type=op.type, loc=op.loc)
         where = f"{names[op]}[{', '.join(map(str, place))}]"
-        yield Mutant(
-            "weight", f"{where}: bit {bit} flipped, {code} -> {flipped}", names[op], substitute(graph, op, new)
-        )
+        what = f"{where}: bit {bit} flipped, {code} -> {flipped}"
+        yield Mutant("weight", what, *with_element(graph, op, place, flipped))
 
 
-def _sign_extend(code: int, bits: int, signed: bool) -> int:
+def sign_extend(code: int, bits: int, signed: bool) -> int:
+    """The low `bits` bits of `code`, in two's complement if `signed`."""
     code &= (1 << bits) - 1
     return code - (1 << bits) if signed and code >> (bits - 1) else code
+
+
+def is_legal(code: int, fmt: Format) -> bool:
+    """Whether `fmt` has this code (narrow and ternary formats leave some out)."""
+    lo, hi = fmt.code_range
+    return lo <= code <= hi
 
 
 def operator_mutants(graph: Graph, generator: np.random.Generator) -> list[Mutant]:
@@ -87,7 +104,7 @@ def operator_mutants(graph: Graph, generator: np.random.Generator) -> list[Mutan
                 changed = new()
                 if changed.type != op.type:
                     continue  # another type would be refused, not miscompiled
-                mutants.append(Mutant("operator", f"{names[op]}: {what}", names[op], substitute(graph, op, changed)))
+                mutants.append(Mutant("operator", f"{names[op]}: {what}", *substitute(graph, op, changed, names)))
             except (EdgecError, FormatError):
                 continue
     return [mutants[i] for i in generator.permutation(len(mutants))]

@@ -60,7 +60,8 @@ class Step:
     options: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
-        inner = ",".join(f"{k}={v}" for k, v in self.options)
+        words = {None: "none", True: "true", False: "false"}
+        inner = ",".join(f"{k}={words[v] if v is None or isinstance(v, bool) else v}" for k, v in self.options)
         return self.name + (f"{{{inner}}}" if inner else "")
 
 
@@ -89,8 +90,10 @@ def parse_pipeline(text: str) -> tuple[Step, ...]:
     steps, position = [], 0
     while position < len(text):
         match = _STEP.match(text, position)
-        if match is None or (match.group(3) == "," and match.end() == len(text)):
+        if match is None:
             raise EdgecError("E0207", f"pipeline does not parse at column {position + 1}: {text[position:]!r}")
+        if match.group(3) == "," and match.end() == len(text):
+            raise EdgecError("E0207", f"pipeline ends with a comma at column {match.start(3) + 1}: {text!r}")
         steps.append(make_step(match.group(1), _options(match.group(2) or "", match.group(1))))
         position = match.end()
     return tuple(steps)
@@ -100,7 +103,7 @@ def _options(text: str, name: str) -> dict[str, str]:
     options, position = {}, 0
     while position < len(text):
         match = _OPTION.match(text, position)
-        if match is None:
+        if match is None or (match.group(3) == "," and match.end() == len(text)):
             raise EdgecError("E0207", f"options of {name} do not parse: {text[position:]!r}", remedy="key=value,...")
         if match.group(1) in options:
             raise EdgecError("E0207", f"option {match.group(1)!r} of {name} is given twice")

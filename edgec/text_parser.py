@@ -30,6 +30,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _T = TypeVar("_T")
+MAX_NESTING = 32
+"""Formats and lists inside each other; deeper text is a mistake."""
 
 FORMAT_NAMES = (
     *("f16", "f32", "f64", "int", "uint", "fixed", "ufixed", "affine"),
@@ -47,6 +49,7 @@ class Parser:
         self.row = 0
         self.tokens: list[tuple[str, str, int]] = []
         self.at = 0
+        self.nesting = 0
 
     # --- tokens -----------------------------------------------------------------------------------------------
 
@@ -242,8 +245,8 @@ class Parser:
         arguments = dict(zip(operand_fields, operands, strict=True)) | attributes
         try:
             return cls(**arguments, type=type_, loc=loc)
-        except TypeError as error:
-            self.fail(f"{cls.mnemonic}: {error}", column)
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+            self.fail(f"{cls.mnemonic}: an attribute of the wrong kind ({error})", column)
         except EdgecError as error:
             first = error.diagnostics[0]
             raise EdgecError(
@@ -257,20 +260,28 @@ class Parser:
     def constant(
         self, operands: list[Any], type_: TensorType | TupleType, loc: tuple[str, ...], column: int
     ) -> Constant:
-        if len(operands) != 1 or not isinstance(type_, TensorType):
+        if len(operands) != 1 or isinstance(operands[0], Op | None) or not isinstance(type_, TensorType):
             self.fail("a constant is one array and a type", column)
         (data,) = operands
-        array = np.asarray(data)
-        if isinstance(data, list):
-            if array.size != type_.size:
-                self.fail(f"{array.size} elements for {type_}", column)
-            array = array.astype(type_.format.dtype if type_.format.is_float else np.int64).reshape(type_.shape)
+        array = np.asarray(data) if not isinstance(data, list) else self.inline(data, type_, column)
         try:
             type_.format.check(array)
             return Constant(array, type=type_, loc=loc)
         except (FormatError, EdgecError) as error:
             what = error.diagnostics[0].what if isinstance(error, EdgecError) else str(error)
             self.fail(what, column)
+
+    def inline(self, data: list[Any], type_: TensorType, column: int) -> np.ndarray:
+        """The elements of a constant written in the line."""
+        if len(data) != type_.size:
+            self.fail(f"{len(data)} elements for {type_}", column)
+        is_float = type_.format.is_float
+        if not is_float and any(isinstance(v, float) for v in data):
+            self.fail(f"a float among the codes of {type_.format}", column)
+        try:
+            return np.array(data, type_.format.dtype if is_float else np.int64).reshape(type_.shape)
+        except OverflowError:
+            self.fail(f"a number too large for {type_.format}", column)
 
     def operand(self, cls: type[Op]) -> Any:
         if self.sees("_"):
@@ -306,8 +317,13 @@ class Parser:
             return self.scalar()
         if self.kind == "string":
             return self.string()
+        if self.nesting > MAX_NESTING:
+            self.fail("nested too deep")
         if self.sees("["):
-            return tuple(self.listed("]", self.value))
+            self.nesting += 1
+            items = tuple(self.listed("]", self.value))
+            self.nesting -= 1
+            return items
         for word, constant in (("true", True), ("false", False), ("none", None)):
             if self.sees(word):
                 return constant
@@ -342,20 +358,24 @@ class Parser:
 
     def format(self) -> Format:
         column = self.tokens[self.at][2]
+        if self.nesting > MAX_NESTING:
+            self.fail("nested too deep")
         if self.word.startswith("!"):
             name = self.reference("!")
             if name not in self.formats:
                 self.fail(f"format !{name} is not defined above", column)
             return self.formats[name]
         name = self.expect(kind="name")
+        self.nesting += 1
         arguments = self.listed(">", self.format_argument) if self.sees("<") else []
+        self.nesting -= 1
         positional = [a for a in arguments if not isinstance(a, dict)]
         named = {k: v for a in arguments if isinstance(a, dict) for k, v in a.items()}
         try:
             return make_format(name, positional, named)
         except FormatError as error:
             self.fail(str(error), column)
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, OverflowError):
             self.fail(f"bad arguments for the format {name}", column)
 
     def format_argument(self) -> Any:
@@ -379,6 +399,11 @@ def make_format(name: str, a: list[Any], named: dict[str, Any]) -> Format:
     def values(x: Any) -> tuple[Any, ...]:
         return x if isinstance(x, tuple) else (x,)
 
+    def whole(x: Any) -> tuple[int, ...]:
+        if not all(isinstance(v, int) for v in values(x)):
+            raise FormatError(f"{name} takes integers")
+        return values(x)
+
     narrow = named.get("narrow", False)
     match name, a:
         case ("f16" | "f32" | "f64", []):
@@ -389,7 +414,7 @@ def make_format(name: str, a: list[Any], named: dict[str, Any]) -> Format:
             return Fixed(w, i, name == "fixed", narrow)
         case ("affine", [Format() as base, scale, zero]):
             scales = tuple(float(s) for s in values(scale))
-            return Affine(base, scales, tuple(int(z) for z in values(zero)), named.get("axis"))
+            return Affine(base, scales, whole(zero), named.get("axis"))
         case ("binary", []):
             return Binary()
         case ("ternary", []):
@@ -397,7 +422,7 @@ def make_format(name: str, a: list[Any], named: dict[str, Any]) -> Format:
         case ("pow2" | "pow2z", [int(w)]):
             return Pow2(w, name == "pow2z")
         case ("codebook", [int(w), Format() as element, entries]):
-            return Codebook(w, element, tuple(int(e) for e in values(entries)))
+            return Codebook(w, element, whole(entries))
         case ("minifloat", [int(e), int(m)]):
             return Minifloat(e, m)
         case ("sparse", [Format() as element, int(n), int(m)]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +13,24 @@ import numpy as np
 
 from edgec.artefact import RESULTS, Artefact, sha256, to_json, write_aside
 from edgec.comparison import Reference, first_difference, reference
-from edgec.cosimulation import RtlSimulation, check_cycles, choose_frames, image_words, load_graph
+from edgec.cosimulation import RtlRun, RtlSimulation, check_cycles, choose_frames, image_words, load_graph
 from edgec.diagnostics import EdgecError, nearest
 from edgec.graph import Graph
 from edgec.weight_image import parameter_words
 
 Frames = Mapping[str, np.ndarray]
 
+STALLED, STALLS = 1000, 0.3
+"""How many frames are simulated once more with gaps in the stream, and the share of cycles without a frame."""
+
 
 def read_npz(artefact: Artefact, name: str) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file of the artefact."""
-    with np.load(io.BytesIO(artefact.read(name)), allow_pickle=False) as data:
-        return {key: data[key] for key in data.files}
+    """The arrays of a .npz file of the artefact; E0701 when it is none."""
+    try:
+        with np.load(io.BytesIO(artefact.read(name)), allow_pickle=False) as data:
+            return {key: data[key] for key in data.files}
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise EdgecError("E0701", f"{artefact.path / name} is no .npz file", why=str(error)) from None
 
 
 def verify_artefact(
@@ -70,6 +78,9 @@ def check_golden(artefact: Artefact, graph: Graph, inputs: Frames) -> None:
     layered = reference(graph, few, list(stored_layers))
     full = reference(graph, inputs, [])
     expected = Reference(layered.layers, full.outputs, full.sources, full.output_layer)
+    unknown = sorted(set(stored_layers) - set(expected.layers))
+    if unknown:
+        raise EdgecError("E0501", f"golden/per_layer.npz has words of {unknown[0]!r}, which is no layer of the model")
     difference = first_difference(expected, stored_layers, read_npz(artefact, "golden/outputs.npz"))
     if difference is not None:
         raise difference.error("golden words")
@@ -91,16 +102,8 @@ def on_verilator(artefact: Artefact, graph: Graph, frames: Frames, timeout: floa
     words = image_words(artefact, None)
     if words is not None:
         simulation.load_weights(words)
-    result = simulation.run(frames)
     expected = reference(graph, frames, [p["layer"] for p in simulation.probes])
-    difference = first_difference(expected, result.layers, result.outputs)
-    if difference is not None:
-        raise difference.error("verilator")
-    check_cycles(artefact, result, stalled=False)
-    stalled = simulation.run({n: a[:1000] for n, a in frames.items()}, stalls=0.3)
-    for name, values in stalled.outputs.items():
-        if not np.array_equal(values, result.outputs[name][:1000]):
-            raise EdgecError("E0501", f"verilator: output {name!r} changes when the input stalls", layer=name)
+    result = check_simulation(artefact, simulation, frames, expected)
     return {
         "words": sum(a.size for a in result.outputs.values()),
         "layers": sorted(result.layers),
@@ -109,6 +112,23 @@ def on_verilator(artefact: Artefact, graph: Graph, frames: Frames, timeout: floa
         "remark": f"; latency {result.latency}, initiation interval {result.initiation_interval}, "
         f"{len(result.layers)} inner layers compared, unchanged under stalls",
     }
+
+
+def check_simulation(
+    artefact: Artefact, simulation: RtlSimulation, frames: Frames, expected: Reference, *, fault: int = 0
+) -> RtlRun:
+    """Simulate `frames` without and (the first ones) with stalls; E0501 for wrong words, E0502 for wrong cycles."""
+    result = simulation.run(frames, fault=fault)
+    difference = first_difference(expected, result.layers, result.outputs)
+    if difference is not None:
+        raise difference.error("verilator")
+    check_cycles(artefact, result, stalled=False)
+    stalled = simulation.run({n: a[:STALLED] for n, a in frames.items()}, stalls=STALLS, fault=fault)
+    difference = first_difference(expected.head(STALLED), stalled.layers, stalled.outputs)
+    if difference is not None:
+        raise difference.error("verilator, when the input stalls")
+    check_cycles(artefact, stalled, stalled=True)
+    return result
 
 
 def on_icarus(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import TypeVar
 import numpy as np
 
 from edgec.diagnostics import EdgecError
-from edgec.formats import F32
+from edgec.formats import F32, F64, smallest_fixed
 from edgec.ops import (
     ArgMax,
+    Cast,
     Clip,
     Concat,
     Constant,
@@ -30,6 +31,7 @@ from edgec.ops import (
     Slice,
     Split,
     Transpose,
+    centered_range,
     clip_levels,
     merge_loc,
 )
@@ -37,9 +39,18 @@ from edgec.passes._cone import NoIntegerForm
 from edgec.passes._thresholds import ordered
 
 
-def codes_behind(op: Op) -> Op | None:
-    """The integer tensor x of `Dequantize(x)` to float32."""
-    return op.x if isinstance(op, Dequantize) and op.to == F32 else None
+def codes_behind(op: Op, wide: bool = False) -> Op | None:
+    """The integer tensor x of `Dequantize(x)` to float32; with `wide` to float64 too."""
+    return op.x if isinstance(op, Dequantize) and (op.to == F32 or (wide and op.to == F64)) else None
+
+
+def converted(op: Cast) -> Op | None:
+    """Dequantize to the other float format, where both hold every value of the codes."""
+    codes = codes_behind(op.x, wide=True)
+    if codes is None or op.out.format not in (F32, F64) or codes.format.frac is None:
+        return None
+    fits = smallest_fixed(*centered_range(codes.format), 0).bits <= 24 + codes.format.signed
+    return Dequantize(codes, op.out.format, loc=op.loc) if fits else None
 
 
 def downwards(op: Op, splits: dict[tuple[Op, tuple[int, ...], int], Split]) -> Op | None:
@@ -48,29 +59,33 @@ def downwards(op: Op, splits: dict[tuple[Op, tuple[int, ...], int], Split]) -> O
     `splits` shares one Split between its results. Raises `NoIntegerForm` for formats that cannot express it.
     """
     match op:
+        case Cast():
+            return converted(op)
         case Reshape(x=x) | Transpose(x=x) | Slice(x=x) | Expand(x=x) | Gather(x=x) | Pad(x=x) | MaxPool(x=x):
-            codes = codes_behind(x)
-            return None if codes is None else folded(_rebuilt(op, x=codes), op.loc)
-        case Resize(x=x, mode="nearest") if (codes := codes_behind(x)) is not None:
-            return folded(_rebuilt(op, x=codes), op.loc)
-        case Reduce(x=x, function="max" | "min") if (codes := codes_behind(x)) is not None:
-            return folded(_rebuilt(op, x=codes), op.loc)
-        case Reduce(x=x, function="sum") if (codes := codes_behind(x)) is not None and codes.format.frac is not None:
-            return folded(_rebuilt(op, x=codes), op.loc)
+            codes = codes_behind(x, wide=True)
+            return None if codes is None else folded(_rebuilt(op, x=codes), op)
+        case Resize(x=x, mode="nearest") if (codes := codes_behind(x, wide=True)) is not None:
+            return folded(_rebuilt(op, x=codes), op)
+        case Reduce(x=x, function="max" | "min") if (codes := codes_behind(x, wide=True)) is not None:
+            return folded(_rebuilt(op, x=codes), op)
+        case Reduce(x=x, function="sum") if (
+            codes := codes_behind(x, wide=True)
+        ) is not None and codes.format.frac is not None:
+            return folded(_rebuilt(op, x=codes), op)
         case Concat(xs=xs):
-            inner = [codes_behind(x) for x in xs]
+            inner = [codes_behind(x, wide=True) for x in xs]
             if all(c is not None and c.format == xs[0].operands[0].format for c in inner):
-                return folded(_rebuilt(op, xs=tuple(inner)), op.loc)
-        case Get(x=Split(x=x) as split) if (codes := codes_behind(x)) is not None:
+                return folded(_rebuilt(op, xs=tuple(inner)), op)
+        case Get(x=Split(x=x) as split) if (codes := codes_behind(x, wide=True)) is not None:
             key = (codes, split.sizes, split.axis)
             if key not in splits:
                 splits[key] = _rebuilt(split, x=codes)
-            return Dequantize(Get(splits[key], op.index, loc=op.loc))
-        case ArgMax(x=x) if (codes := codes_behind(x)) is not None and ordered(codes.format):
+            return Dequantize(Get(splits[key], op.index, loc=op.loc), op.format)
+        case ArgMax(x=x) if (codes := codes_behind(x, wide=True)) is not None and ordered(codes.format):
             return _rebuilt(op, x=codes)
-        case Relu(x=x) if (codes := codes_behind(x)) is not None and codes.format.has_zero:
-            return folded(_rebuilt(op, x=codes), op.loc)
-        case Clip(x=x) if (codes := codes_behind(x)) is not None:
+        case Relu(x=x) if (codes := codes_behind(x, wide=True)) is not None and codes.format.has_zero:
+            return folded(_rebuilt(op, x=codes), op)
+        case Clip(x=x) if (codes := codes_behind(x, wide=True)) is not None:
             return _clip(op, codes)
     return None
 
@@ -85,14 +100,14 @@ def _rebuilt(op: AnyOp, **changes: object) -> AnyOp:
         raise NoIntegerForm(error.diagnostics[0].what) from None
 
 
-def folded(op: Op, loc: tuple[str, ...]) -> Op:
-    """Dequantize of `op`, evaluated at once when it moves a constant."""
+def folded(op: Op, like: Op) -> Op:
+    """Dequantize of `op` to the float format of `like`, evaluated at once when it moves a constant."""
     from edgec.interp import evaluate
 
     if op.operands and all(isinstance(o, Constant) for o in op.operands):
         data = evaluate(op, [o.data[None] for o in op.operands if isinstance(o, Constant)])[0]
         op = Constant(np.ascontiguousarray(data), type=op.tensor, loc=merge_loc(*op.operands, op))
-    return Dequantize(op, loc=loc)
+    return Dequantize(op, like.format, loc=like.loc)
 
 
 def _clip(op: Clip, codes: Op) -> Op | None:
@@ -112,8 +127,8 @@ def _clip(op: Clip, codes: Op) -> Op | None:
         if not low <= level <= high:
             return None
     if (lo, hi) == (low, high):
-        return Dequantize(codes, loc=op.loc)
-    return Dequantize(_rebuilt(op, x=codes), loc=op.loc)
+        return Dequantize(codes, op.format, loc=op.loc)
+    return Dequantize(_rebuilt(op, x=codes), op.format, loc=op.loc)
 
 
 def upwards(op: Quantize, quantized: Callable[[Op], Op]) -> Op | None:

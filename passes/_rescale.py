@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgec.formats import F32, Format, Integer, Quantizer, TensorType, smallest_fixed
+from edgec.interp import evaluate
 from edgec.ops import (
     Add,
     Clip,
@@ -74,8 +75,9 @@ def clamp_codes(form: Linear, quantize: Quantize) -> tuple[int, int] | None:
         lowest = -highest
     bounds = []
     for values, extreme in ((form.lo, lowest), (form.hi, highest)):
-        codes = np.where(np.isfinite(values), fmt.encode(np.where(np.isfinite(values), values, 0), out.rounding), 0)
-        levels = np.where(np.isfinite(values), fmt.levels(codes.astype(fmt.dtype)), extreme)
+        finite = np.isfinite(values)
+        reals = np.where(finite, values, 0).astype(np.float32).reshape(-1, *(1,) * len(quantize.shape))
+        levels = np.where(finite, fmt.levels(evaluate(quantize, [reals]).reshape(-1)), extreme)
         levels = np.clip(levels, lowest, highest)
         if (levels != levels[0]).any():
             raise NoIntegerForm("a clamp that differs between channels")

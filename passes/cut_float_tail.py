@@ -2,7 +2,7 @@
 
 Many networks end in a softmax or a scaling that a chip without floats cannot compute and need not: it changes no
 ranking, or costs nothing on the host. Nothing is lost silently: a warning names the layers, and what was cut is kept
-as a graph of its own (`model/tail.onnx` of the artefact) from the new outputs to the old ones.
+as a graph of its own (`model/tail.onnx` of the artefact) from the real values of the new outputs to the old ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def apply(graph: Graph, context: Context) -> Graph:
     inputs: list[Input] = []
     tail_outputs: list[tuple[str, Op]] = []
     entries: dict[Op, Input] = {}
-    cut: dict[str, None] = {}
+    gone: dict[str, None] = {}
     for name, output in graph.outputs:
         frontier = _frontier(output)
         if not output.format.is_float or isinstance(output, Dequantize) or not frontier:
@@ -29,29 +29,31 @@ def apply(graph: Graph, context: Context) -> Graph:
                 label = name if len(frontier) == 1 else f"{name}.{k}"
                 entries[border] = Input(label, type=border.type)
                 inputs.append(entries[border])
-                outputs.append((label, border))
+                outputs.append((label, border.x))
         mapping: dict[Op, Op] = dict(entries)
         for op in topological(output, dict.fromkeys(entries)):
             mapping[op] = op.with_operands(mapping[o] for o in op.operands)
             if not isinstance(op, Constant):
-                cut |= dict.fromkeys(op.loc)
+                gone[op.label] = None
         tail_outputs.append((name, mapping[output]))
     if not tail_outputs:
         context.warn("N0002", "no output ends in floating point: nothing is cut")
         return graph
+    # What is cut no longer stands in the way of a target without floats.
+    context.diagnostics[:] = [d for d in context.diagnostics if d.code != "N0003" or d.layer not in gone]
     context.tail = Graph(f"{graph.name}_tail", tuple(inputs), tuple(tail_outputs), graph.meta)
     context.warn(
         "W0007",
-        f"the floating-point end of the network is left to the host: {', '.join(cut)}",
+        f"the floating-point end of the network is left to the host: {', '.join(gone)}",
         why="the outputs of the hardware are the integers before it",
         remedy="model/tail.onnx of the artefact computes the rest",
     )
     return graph.with_outputs(outputs)
 
 
-def _frontier(output: Op) -> list[Op]:
+def _frontier(output: Op) -> list[Dequantize]:
     """The Dequantize ops that `output` is computed from; empty when a float input or anything else is among them."""
-    found: dict[Op, None] = {}
+    found: dict[Dequantize, None] = {}
     stack, seen = [output], set()
     while stack:
         op = stack.pop()

@@ -133,7 +133,7 @@ class Integerizer:
             if isinstance(op, Mul) or not same:
                 return None
         try:
-            return folded(op.replace(x=x, y=y), op.loc)
+            return folded(op.replace(x=x, y=y), op)
         except EdgecError as error:
             raise NoIntegerForm(error.diagnostics[0].what) from None
 
@@ -165,7 +165,7 @@ class Integerizer:
     def _quantize(self, op: Quantize) -> Op | None:
         if isinstance(op.x, Input):
             return None
-        codes = codes_behind(op.x)
+        codes = codes_behind(op.x, wide=True)
         if codes is not None and (new := _cast(codes, op)) is not None:
             return new
         if codes is None:

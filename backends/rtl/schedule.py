@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edgec.formats import Affine
+from edgec.formats_compressed import Binary
 from edgec.graph import Graph
 from edgec.ops import (
     Add,
@@ -52,6 +54,16 @@ LIGHT = (Relu, Clip, Cast, Requantize, MultiThreshold, Lut, DecodeFloat, EncodeF
 """Ops that compute little and share the stage of what feeds them."""
 
 
+def is_wiring(op: Op) -> bool:
+    """Whether `op` costs nothing: a move of elements, or a cast that changes no number."""
+    if not isinstance(op, Cast):
+        return isinstance(op, MOVES)
+    if isinstance(op.x.format, Affine) or isinstance(op.format, Affine | Binary) or isinstance(op.x.format, Binary):
+        return False
+    (lo, hi), (low, high) = op.x.format.level_range, op.format.level_range
+    return op.x.format.frac == op.format.frac and low <= lo and hi <= high
+
+
 @dataclass
 class Group:
     """The ops of one module, in order; `stage` counts from 1."""
@@ -63,7 +75,7 @@ class Group:
     @property
     def main(self) -> Op:
         """The op the module is named after: its first computing op."""
-        return next((op for op in self.ops if not isinstance(op, MOVES)), self.ops[0])
+        return next((op for op in self.ops if not is_wiring(op)), self.ops[0])
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ def schedule(graph: Graph) -> Schedule:
             continue
         sources = [o for o in op.operands if not isinstance(o, Constant)]
         latest = max((stage[o] for o in sources), default=0)
-        if isinstance(op, HEAVY) or (latest == 0 and not isinstance(op, MOVES)):
+        if isinstance(op, HEAVY) or (latest == 0 and not is_wiring(op)):
             stage[op] = latest + 1
         else:
             stage[op] = latest

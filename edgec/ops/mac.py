@@ -206,7 +206,15 @@ class ConvTranspose(Op):
         x, w = self.x.tensor, self.w.tensor
         rank = len(x.shape) - 2
         require(rank >= 1 and len(w.shape) == rank + 2, f"input {list(x.shape)} with weights {list(w.shape)}")
+        require(self.groups >= 1, f"{self.groups} groups")
         require(x.shape[1] == w.shape[0] and x.shape[1] % self.groups == 0, "channels do not fit the weights")
+        fits = (
+            len(self.strides) == len(self.dilations) == len(self.output_padding) == rank and len(self.pads) == 2 * rank
+        )
+        require(fits, f"window attributes do not fit {rank} axes")
+        if self.b is not None:
+            outputs = w.shape[1] * self.groups
+            require(self.b.shape == (outputs,), f"bias {list(self.b.shape)} for {outputs} outputs")
         fmt = same_float(*self.operands)
         spatial = tuple(
             s * (n - 1) + op + d * (k - 1) + 1 - self.pads[i] - self.pads[i + rank]

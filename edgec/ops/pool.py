@@ -31,11 +31,11 @@ class _Pool(Op):
     def _spatial(self) -> tuple[int, ...]:
         x = self.x.shape
         require(len(x) >= 3, "pooling needs [N, C, spatial...]")
+        shape = window_shape(x[2:], self.kernel, self.strides, self.pads, self.dilations, self.ceil_mode)
         require(
             all(p < k for p, k in zip(self.pads, self.kernel + self.kernel, strict=True)),
             "pads as large as the kernel",
         )
-        shape = window_shape(x[2:], self.kernel, self.strides, self.pads, self.dilations, self.ceil_mode)
         for size, n, k, s, d, pad in zip(
             x[2:], shape, self.kernel, self.strides, self.dilations, self.pads[: len(shape)], strict=True
         ):

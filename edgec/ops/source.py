@@ -41,7 +41,7 @@ class Constant(Op):
         kind_fits = array.dtype.kind == "f" if self.type.format.is_float else array.dtype.kind in "iub"
         if not kind_fits:
             raise self.error(f"data of type {array.dtype} for {self.type.format}")
-        if not self.type.format.is_float and array.dtype != self.type.format.dtype:
+        if not self.type.format.is_float:
             try:
                 self.type.format.check(array)
             except ValueError as error:

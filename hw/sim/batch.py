@@ -78,6 +78,7 @@ def run_batch(
     registers: Mapping[int, int] | None = None,
     stalls: Stalls | None = None,
     waves: str | Path | None = None,
+    plusargs: Mapping[str, int | str] | None = None,
     seed: int = 1,
     timeout: float = 1800.0,
 ) -> BatchResult:
@@ -98,6 +99,7 @@ def run_batch(
             argv += ["--stall", str(stalls.seed), "--stall-below", str(round(stalls.probability * 2**32))]
         if waves is not None:
             argv += ["--waves", Path(waves).absolute()]
+        argv += [f"+{name}={value}" for name, value in (plusargs or {}).items()]
         done = run(argv, timeout=timeout, accept=(0, PROTOCOL_BROKEN))
         if done.status == PROTOCOL_BROKEN:
             raise broken(tail(done.output))

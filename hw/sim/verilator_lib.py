@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -148,12 +148,14 @@ class Simulation:
         stalls: Stalls | None = None,
         *,
         waves: str | Path | None = None,
+        plusargs: Mapping[str, int | str] | None = None,
         timeout: float | None = None,
     ) -> BatchResult:
         """Stream `frames` [N, input words] through a fresh model, one a cycle except where `stalls` says otherwise.
 
-        The result unpacks as `outputs, out_cycles`. `waves` is a file for the trace. Raises E0210 for frames that do
-        not fit, E0502 if frames get lost or invented, E0603/E0604 if the simulator is killed or hangs.
+        The result unpacks as `outputs, out_cycles`. `waves` is a file for the trace; `plusargs` are what the
+        design reads with $value$plusargs. Raises E0210 for frames that do not fit, E0502 if frames get lost or
+        invented, E0603/E0604 if the simulator is killed or hangs.
         """
         return run_batch(
             self.library,
@@ -163,6 +165,7 @@ class Simulation:
             registers=self._registers,
             stalls=stalls,
             waves=waves,
+            plusargs=plusargs,
             seed=self._seed,
             timeout=self._timeout if timeout is None else timeout,
         )

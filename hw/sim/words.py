@@ -71,7 +71,7 @@ def _to_bits(values: Integers, bits: int) -> NDArray[np.uint8]:
     if values.size and (int(values.min()) < -(1 << (bits - 1)) or int(values.max()) >= 1 << bits):
         raise ValueError(f"a value does not fit into {bits} bits: {values.min()} to {values.max()}")
     frames, elements = values.shape
-    as_bytes = values.astype(f"<u{size}").view(np.uint8).reshape(frames, elements, size)
+    as_bytes = np.ascontiguousarray(values.astype(f"<u{size}")).view(np.uint8).reshape(frames, elements, size)
     ones = np.unpackbits(as_bytes, axis=2, count=bits, bitorder="little")
     return ones.reshape(frames, elements * bits)
 

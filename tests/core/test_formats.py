@@ -149,7 +149,9 @@ def test_formats_without_meaning_are_refused(build: object, message: str) -> Non
         build()  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("fmt", [Integer(4), Fixed(4, 1), Affine(Integer(4), (0.1,)), Pow2(4), Sparse(Fixed(4, 1), 2, 4)])
+@pytest.mark.parametrize(
+    "fmt", [Integer(4), Fixed(4, 1), Affine(Integer(4), (0.1,)), Pow2(4), Sparse(Fixed(4, 1), 2, 4)]
+)
 def test_check_finds_illegal_codes(fmt: Format) -> None:
     lo, hi = fmt.code_range
     fmt.check(np.array([hi, 0, 0, 0]))

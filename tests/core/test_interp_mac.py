@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from core_support import codes, fixeds, inp, integers, quantizers, quantize_exact
+from core_support import codes, fixeds, inp, integers, quantize_exact, quantizers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -176,7 +176,10 @@ def test_the_exact_format_holds_the_worst_case_and_no_more(
         w_format = Fixed(5, 2)
     if not (x_format.level_range[0] <= int(x_format.zero_point_array[0]) <= x_format.level_range[1]):
         return
-    x, w = inp(x_format, 1, terms), Constant(np.zeros((1, terms), w_format.dtype), type=TensorType(w_format, (1, terms)))
+    x, w = (
+        inp(x_format, 1, terms),
+        Constant(np.zeros((1, terms), w_format.dtype), type=TensorType(w_format, (1, terms))),
+    )
     b = None if b_format is None else Constant(np.zeros(1, b_format.dtype), type=TensorType(b_format, (1,)))
     fmt = Dense(x, w, b).format
     products = [Fraction(p) * Fraction(q) for p in extremes(x_format) for q in extremes(w_format)]

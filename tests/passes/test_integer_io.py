@@ -11,7 +11,7 @@ from edgec.diagnostics import EdgecError
 from edgec.formats import F32, Fixed, Integer, Quantizer, TensorType
 from edgec.graph import Graph
 from edgec.interp import run
-from edgec.ops import Add, Dense, Dequantize, Input, Mul, Op, Quantize, Relu, Reshape, Softmax, constant
+from edgec.ops import Dense, Dequantize, Input, Mul, Op, Quantize, Relu, Reshape, constant
 from edgec.passes import integer_io, integerize
 from edgec.pipeline import Context, parse_pipeline, run_pipeline
 
@@ -96,37 +96,6 @@ def test_one_quantiser_twice_is_one_format() -> None:
 def test_a_float_input_format_is_refused() -> None:
     with pytest.raises(EdgecError, match="inputs of the hardware are integer codes"):
         strip(graph_of(dense(floats(1, 6))), input_format=F32)
-
-
-class TestTail:
-    def net(self) -> Graph:
-        y = Add(dense(source(S8, 1, 6)), constant([0.3]), loc=("shifted",))
-        return graph_of(Softmax(y, loc=("softmax",)))
-
-    def test_kept_by_default(self) -> None:
-        assert computes_in_floats(strip(self.net())) == ["add", "softmax"]
-
-    def test_cut(self) -> None:
-        context = Context()
-        graph = self.net()
-        new = integer_io.apply(integer(graph, context=context), context, tail="cut")
-        assert not computes_in_floats(new) and new.outputs[0][0] == "y"
-        (note,) = context.diagnostics  # what was cut is no longer reported as left in floats
-        assert note.code == "N0005" and "add (shifted), softmax (softmax)" in (note.why or "")
-        frames = real_frames(graph, np.random.default_rng(4))
-        codes = run(new, {"x": S8.encode(frames["x"])})["y"]
-        logits = new.outputs[0][1].format.decode(codes)
-        np.testing.assert_array_equal(logits.argmax(-1), run(graph, frames)["y"].argmax(-1))
-
-    def test_an_output_without_tail_is_left_alone(self) -> None:
-        graph = graph_of(quantized(dense(source(S8, 1, 6)), S8))
-        assert strip(graph, tail="cut").outputs[0][1].format == S8
-
-    def test_two_sources(self) -> None:
-        x, z = source(affine(0.1), 1, 3), source(affine(0.3), 1, 3, name="z")
-        with pytest.raises(EdgecError) as caught:
-            strip(graph_of(Add(x, z, loc=("sum",))), tail="cut")
-        assert caught.value.code == "E0311" and caught.value.diagnostics[0].layer == "sum"
 
 
 def test_an_integer_input_stays() -> None:

@@ -23,12 +23,13 @@ from fake_quant import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pass_nets import check_golden
+from pass_nets import apply, check_golden
+from random_nets import random_net
 
 from edgec.formats import F32, Affine, Fixed, Format, Integer, Quantizer, TensorType
 from edgec.formats_compressed import Binary, Pow2, Ternary
 from edgec.graph import Graph
-from edgec.interp import run
+from edgec.interp import random_frames, run
 from edgec.ops import (
     Add,
     ArgMax,
@@ -495,3 +496,12 @@ def test_deterministic() -> None:
 
 def test_random_codes_cover_the_format() -> None:
     assert set(random_codes(np.random.default_rng(0), Fixed(2, 2), 200)) == {-2, -1, 0, 1}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([4, 8]))
+def test_quantized_random_networks(seed: int, bits: int) -> None:
+    """Post-training quantisation to fixed point, then integers: exactly the fake-quantised network."""
+    passes = f"fold-constants,fold-batch-norm,fuse,quantize{{format=fixed,activation_bits={bits},bits={bits}}}"
+    graph = apply(random_net(seed), passes)
+    assert_equal(graph, integer(graph), random_frames(graph, 4, seed))

@@ -48,9 +48,11 @@ class Bitwise(Wire):
     def emit(self, e: Emitter, args: Sequence[Ref]) -> Ref:
         a, b = args
         right = b.text if b.width == a.width else f"{{{a.width}{{{b.text}}}}}"
+        if isinstance(self.b, Const):
+            return e.assign(
+                self.width, _inverted_runs(a, b.value if b.width == a.width else b.value * ((1 << a.width) - 1))
+            )
         text = f"{a.text} {_SYMBOL[self.base]} {right}"
-        if isinstance(self.b, Const) and self.b.raw == (1 << a.width) - 1:
-            text = f"~{a.text}"
         return e.assign(self.width, text if self.base == self.kind else f"~({text})")
 
     def cells(self, used: frozenset[int]) -> Cells:
@@ -75,6 +77,18 @@ def bitwise(kind: Kind, a: Wire, b: Wire) -> Wire:
     if isinstance(a, Const):
         return Const(a.raw ^ mask, a.width)
     return Bitwise("xor", a, Const(mask, a.width)) if mask else bits(a, 0, a.width)
+
+
+def _inverted_runs(a: Ref, mask: int) -> str:
+    """Text of a with the bits of `mask` inverted, without a constant: Verilator 5.006 takes an exclusive or with a
+    constant for its complement when it simplifies trees of exclusive ors over single bits of the result."""
+    parts: list[str] = []
+    start = 0
+    for i in range(1, a.width + 1):
+        if i == a.width or (mask >> i & 1) != (mask >> start & 1):
+            parts.append(("~" if mask >> start & 1 else "") + a.bits(start, i - start).text)
+            start = i
+    return parts[0] if len(parts) == 1 else "{" + ", ".join(reversed(parts)) + "}"
 
 
 def _masked(x: Wire, mask: int, keep: int) -> Wire:

@@ -68,7 +68,7 @@ def conv(layer: Layer, op: Conv, x: Wires, w: Wires | None, b: Wires | None = No
         members = range(group * outputs, (group + 1) * outputs)
         for place in np.ndindex(*op.shape[2:]):
             at = kernel * op.dilations + np.array(place) * op.strides
-            window = padded[(n, channels, *at.T)].reshape(-1)
+            window = padded[n][(channels, *at.T)].reshape(-1)  # [channels, taps], as the weights
             live = np.array([k for k, wire in enumerate(window) if wire is not None], int)
             result[(n, slice(members.start, members.stop), *place)] = mac.outputs(
                 [window[k] for k in live], live, members
