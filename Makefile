@@ -24,7 +24,7 @@ lint: setup ## Format and style
 	$(BIN)/ruff check .
 
 types: setup ## Type errors in edgec/
-	$(BIN)/basedpyright --level error
+	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 
 test: setup ## All tests but the long ones
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not long'

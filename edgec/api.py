@@ -38,6 +38,8 @@ class Compiled:
     steps: tuple[Step, ...]
     context: Context
     stages: list[tuple[str, Graph]] = field(default_factory=list)
+    quantised: tuple[Graph, Graph] | None = None
+    """The graphs before and after post-training quantisation, where that was asked for."""
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -118,8 +120,11 @@ def compile_model(
     def after(index: int, step: Step, graph: Graph) -> None:
         if keep_stages:
             compiled.stages.append((f"{index + 1:02d}-{step.name}", graph))
+        if step.name == "quantize":
+            compiled.quantised = (compiled.graph, graph)
+        compiled.graph = graph
 
-    compiled.graph = run_pipeline(source, steps, context, after=after)
+    run_pipeline(source, steps, context, after=after)
     return compiled
 
 

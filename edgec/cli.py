@@ -31,8 +31,7 @@ class Commands(click.Group):
         except click.UsageError as error:
             from edgec.diagnostics import nearest
 
-            error.message += " " + nearest(args[0], self.commands)
-            raise
+            raise click.UsageError(f"{error.message} {nearest(args[0], self.commands)}", ctx) from None
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +97,10 @@ def inspect(console: Console, model: str, target: str | None, **flags: Any) -> N
     options, data = settings(flags)
     result = api.inspect(model, target or data.get("target"), options, calibration=data.get("calibration"))
     console.diagnostics(result.pop("diagnostics"))
-    console.table(result["layers"], ["name", "op", "shape", "format", "macs", "parameters", "sqnr_db"])
+    console.table(result["layers"], ["name", "op", "shape", "format", "macs", "parameters"])
+    if "accuracy" in result.get("tables", {}):
+        console.say("\nwhat quantisation costs (signal to noise in dB against the float network)")
+        console.table(result["tables"]["accuracy"])
     console.finish(result, fail=result["errors"])
 
 
@@ -261,7 +263,7 @@ def targets(console: Console, name: str | None) -> None:
 @guarded
 def doctor(console: Console) -> None:
     """Which external tools are there, and how to get those that are not."""
-    from edgec.hw.tools import doctor as examine
+    from edgec.hw.tools.doctor import doctor as examine
 
     rows = [t.as_dict() for t in examine()]
     console.table(rows, ["name", "status", "version", "source", "remedy"])

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edgec.diagnostics import Diagnostic
 
 SCHEMA_VERSION = 1
+CELL_WIDTH = 60
+"""Longer table cells are cut; --json has them whole."""
 
 
 class Console:
@@ -99,7 +101,8 @@ def _cell(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return "x".join(map(str, value))
-    return str(value)
+    text = str(value)
+    return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
 
 
 def guarded(function: Callable[..., None]) -> Callable[..., None]:

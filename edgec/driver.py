@@ -16,6 +16,7 @@ from edgec.artefact import Artefact, check_destination, to_json, write_artefact
 from edgec.backend import BuildPlan
 from edgec.frames import encode_frames, read_arrays
 from edgec.graph import Graph
+from edgec.inspection import add_accuracy
 from edgec.interp import random_frames, run
 from edgec.layers import Layer, layers
 from edgec.ops import Op
@@ -125,6 +126,7 @@ def write_build(compiled: Compiled, out: Path, given: Frames | str | Path | None
     from edgec.hw.estimate import estimate
 
     check_destination(out)
+    add_accuracy(compiled)
     scheduled: BuildPlan = plan(compiled)
     priced = estimate(scheduled, compiled.target, clock_mhz=compiled.options.clock_mhz)
     frames, origin = golden_inputs(compiled, given)

@@ -71,7 +71,7 @@ class Ternary(Format):
 class _Table(Format):
     """Formats whose levels are a table indexed by the code."""
 
-    @property
+    @cached_property
     def table(self) -> np.ndarray:
         raise TypeError
 

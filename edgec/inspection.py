@@ -39,6 +39,7 @@ def inspect_model(
             result["layers"] = [row.as_dict() for row in layers(source)]
             return result
         compiled = api.compile_model(source, chip, options, calibration=calibration)
+        add_accuracy(compiled)
         result["diagnostics"] = list(compiled.diagnostics)
         result["tables"] = compiled.context.reports
         result["layers"] = [row.as_dict() for row in layers(compiled.graph)]
@@ -46,6 +47,26 @@ def inspect_model(
     except EdgecError as error:
         result["errors"] = error.diagnostics
     return result
+
+
+ACCURACY_FRAMES = 32
+
+
+def add_accuracy(compiled: api.Compiled) -> None:
+    """Leave the table of what post-training quantisation costs per layer in the reports, where there was any."""
+    if compiled.quantised is None:
+        return
+    from edgec.accuracy import layer_table
+    from edgec.passes._calibrate import calibration_frames
+    from edgec.pipeline import Context
+
+    before, after = compiled.quantised
+    data = compiled.context.calibration
+    if data is None:
+        data = calibration_frames(before, Context(seed=compiled.options.seed), "normal", 4)
+    frames = {name: array[:ACCURACY_FRAMES] for name, array in data.items()}
+    rows = layer_table(before, after, frames, context=compiled.context)
+    compiled.context.reports["accuracy"] = [row.as_dict() for row in rows]
 
 
 def unsupported(compiled: api.Compiled) -> list[Diagnostic]:

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from edgec.artefact import MANIFEST, RESULTS, SUMS, Artefact, sha256, to_json
-from edgec.build import npz
 from edgec.cosimulation import WEIGHTS
+from edgec.driver import npz
 from edgec.verification import read_npz
 
 IDENTITY, FIRST_WORD = 8, 20
@@ -72,7 +72,7 @@ class FileFault:
 
     what: str
     codes: tuple[str, ...]
-    apply: Callable[[Path], None]
+    apply: Callable[[Path], object]
     names: str = ""
     """What the error must mention."""
 
@@ -152,5 +152,3 @@ def _change_outputs(folder: Path) -> None:
     file = "golden/outputs.npz"
     changed = flip_word(Artefact.open(folder), file, np.random.default_rng(0))
     (folder / file).write_bytes(npz(dict(changed.arrays)))
-
-

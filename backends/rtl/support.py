@@ -36,9 +36,7 @@ def _problem(op: Op, loaded: bool) -> tuple[str, str, str | None, str | None] | 
     formats += [o.format for o in op.operands if hasattr(o.type, "format") and not isinstance(o, Constant)]
     if any(f.is_float for f in formats):
         what = f"{op.mnemonic} computes with floats" if not isinstance(op, Input) else "the input is a float"
-        remedy = (
-            "quantise the model (--quantize bits=8), give --input-format, or drop a final softmax (--strip-softmax)"
-        )
+        remedy = "quantise the model (--quantize bits=8), or leave a floating-point end to the host (--cut-float-tail)"
         return "E0311", what, "the RTL backend computes in integers", remedy
     if isinstance(op, Input):
         return _format_problem(op.format, op)

@@ -100,7 +100,8 @@ def conv(op: Conv, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) ->
     frames, rank = x.shape[0], len(op.x.shape) - 2
     is_float = op.format.is_float
     if op.format.dtype == np.float16 and is_float:  # sums in binary32, rounded once
-        x, w, b = (None if a is None else a.astype(np.float32) for a in (x, w, b))
+        x, w = x.astype(np.float32), w.astype(np.float32)
+        b = None if b is None else b.astype(np.float32)
     levels = x if is_float else frame_levels(x, op.x)
     batch = levels.reshape(-1, *op.x.shape[1:])
     weights = w[0] if is_float else frame_levels(w, op.w)[0]

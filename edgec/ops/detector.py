@@ -66,7 +66,7 @@ class NormalizePow2(Op):
     def infer(self) -> TensorType:
         fmt = self.x.format
         require(isinstance(fmt, Integer) and not fmt.signed, f"normalises unsigned integers, not {fmt}")
-        require(len(self.x.shape) >= 1 and self.x.shape[-1] >= 1, "nothing to normalise")
+        require(self.x.shape != () and self.x.shape[-1] >= 1, "nothing to normalise")
         require(1 <= self.width <= 32 and 0 <= self.frac_bits <= 32, "result format")
         require(fmt.bits + self.frac_bits <= 62, "the shifted value is wider than 62 bits")
         require(fmt.bits + self.x.shape[-1].bit_length() <= 63, "the sum is wider than 63 bits")

@@ -105,7 +105,7 @@ class Dense(Op):
 
     def infer(self) -> TensorType:
         x, w = self.x.tensor, self.w.tensor
-        require(len(w.shape) == 2 and len(x.shape) >= 1, "dense needs weights [O, K] and inputs [..., K]")
+        require(len(w.shape) == 2 and x.shape != (), "dense needs weights [O, K] and inputs [..., K]")
         require(x.shape[-1] == w.shape[1], f"{x.shape[-1]} inputs for weights {list(w.shape)}")
         if self.b is not None:
             require(self.b.shape == (w.shape[0],), f"bias {list(self.b.shape)} for {w.shape[0]} outputs")
@@ -235,7 +235,7 @@ class MatMul(Op):
 
     def infer(self) -> TensorType:
         a, b = self.x.shape, self.y.shape
-        require(len(a) >= 2 and len(b) >= 2, "matmul needs at least two dimensions")
+        require(min(len(a), len(b)) >= 2, "matmul needs at least two dimensions")
         require(a[-1] == b[-2], f"inner dimensions {a[-1]} and {b[-2]}")
         return TensorType(same_float(self.x, self.y), (*broadcast(a[:-2], b[:-2]), a[-2], b[-1]))
 

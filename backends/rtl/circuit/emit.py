@@ -124,17 +124,16 @@ class Emitter:
         ports = ["input wire clk", "input wire rst"] if circuit.sequential else []
         for direction, named in (("input", circuit.input_ports), ("output", circuit.output_ports)):
             ports += [f"{direction} wire {vector(sum(w.width for w in ws))}{port}" for port, ws in named.items()]
-        lines = ["`default_nettype none", f"module {circuit.name} ("]
+        # Rounding drops low bits, exact intervals drop high ones, zero weights drop inputs: nothing to warn of.
+        lines = ["`default_nettype none", "/* verilator lint_off UNUSEDSIGNAL */", f"module {circuit.name} ("]
         mark = " /*verilator public_flat_rd*/" if self.inner else ""
         lines += [f"  {port}{mark}," for port in ports[:-1]] + [f"  {ports[-1]}{mark}", ");"]
         lines += ["  /*verilator no_inline_module*/"] * self.inner
-        # Rounding drops low bits and exact intervals drop high ones; a tool has nothing to warn of.
-        lines += ["  /* verilator lint_off UNUSEDSIGNAL */"]
         lines += [f"  {line}" for line in self._body]
         if self._inline:
             lines += ["`ifdef EDGEC_CELLS", *(f"  {line}" for line in self._cells)]
             lines += ["`else", *(f"  {line}" for line in self._inline), "`endif"]
-        lines += ["endmodule", "`default_nettype wire", ""]
+        lines += ["endmodule", "/* verilator lint_on UNUSEDSIGNAL */", "`default_nettype wire", ""]
         return "\n".join(lines)
 
     # What operators use

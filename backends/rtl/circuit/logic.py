@@ -80,8 +80,7 @@ def bitwise(kind: Kind, a: Wire, b: Wire) -> Wire:
 
 
 def _inverted_runs(a: Ref, mask: int) -> str:
-    """Text of a with the bits of `mask` inverted, without a constant: Verilator 5.006 takes an exclusive or with a
-    constant for its complement when it simplifies trees of exclusive ors over single bits of the result."""
+    """Text of a with the bits of `mask` inverted."""
     parts: list[str] = []
     start = 0
     for i in range(1, a.width + 1):

@@ -1,6 +1,7 @@
 // Vectors of adder cells. Synthesis may replace the one-bit cells edgec_full_adder and edgec_half_adder by those
 // of a library: define EDGEC_LIBRARY_CELLS and supply modules of these names.
 `default_nettype none
+/* verilator lint_off DECLFILENAME */  // the cells are one family in one file
 
 // One full adder a bit: sums s and carries co, no chain between the bits.
 module edgec_fa #(
@@ -50,6 +51,9 @@ module edgec_ha1 #(
   assign co = a | b;
 endmodule
 
+/* verilator lint_off UNOPTFLAT */    // a carry chain runs through one vector
+/* verilator lint_off UNUSEDSIGNAL */ // the last carry is dropped
+
 // Carry-propagate adder; EDGEC_RIPPLE makes it a chain of full adders, else synthesis picks one.
 module edgec_add #(
   parameter WIDTH = 1
@@ -84,6 +88,9 @@ module edgec_sub #(
 `endif
 endmodule
 
+/* verilator lint_on UNOPTFLAT */
+/* verilator lint_on UNUSEDSIGNAL */
+
 `ifndef EDGEC_LIBRARY_CELLS
 module edgec_full_adder (
   input  wire a,
@@ -107,4 +114,5 @@ module edgec_half_adder (
 endmodule
 `endif
 
+/* verilator lint_on DECLFILENAME */
 `default_nettype wire
