@@ -6,6 +6,7 @@ the destination is left alone (E0209).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -55,8 +56,9 @@ def write_artefact(path: Path, files: Mapping[str, bytes], manifest: Mapping[str
         if pure.is_absolute() or ".." in pure.parts:
             raise ValueError(f"artefact path {name!r} leaves the folder")
     staging: Path | None = None
+    made: list[Path] = []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made = make_parents(path.parent)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         for name in sorted(everything):
             target = staging / name
@@ -65,22 +67,42 @@ def write_artefact(path: Path, files: Mapping[str, bytes], manifest: Mapping[str
                 stream.write(everything[name])
         staging.chmod(0o755)
         if replace:
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            os.replace(path, old / "artefact")
-            try:
-                os.replace(staging, path)
-            except OSError:
-                os.replace(old / "artefact", path)
-                raise
-            finally:
-                shutil.rmtree(old, ignore_errors=True)
+            exchange(staging, path)
         else:
             os.replace(staging, path)
+        made = []
     except OSError as error:
         raise disk_error(error, path) from None
     finally:
         if staging is not None and staging.exists():
             shutil.rmtree(staging, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def make_parents(folder: Path) -> list[Path]:
+    """Make `folder` with its parents; those that were not there, the deepest first."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def exchange(new: Path, path: Path) -> None:
+    """Put the folder `new` in the place of the folder `path`, and remove that one; after a failure it is back."""
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    try:
+        os.replace(path, old / "artefact")
+        try:
+            os.replace(new, path)
+        except BaseException:  # an interrupt as well
+            os.replace(old / "artefact", path)
+            raise
+    except BaseException:
+        with contextlib.suppress(OSError):
+            old.rmdir()  # never with an artefact inside
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_destination(path: Path) -> bool:

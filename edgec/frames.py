@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgec.diagnostics import EdgecError, nearest
+from edgec.formats import F32, Format, Quantizer, TensorType
 from edgec.graph import Graph
 
 
@@ -64,11 +65,27 @@ def _with_frames(graph: Graph, name: str, array: np.ndarray) -> np.ndarray:
 
 
 def encode_frames(graph: Graph, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Codes of real `values` [frames, *shape] for every input: nearest (ties to even), saturating."""
+    """Codes of real `values` [frames, *shape] for every input.
+
+    Rounding and overflow are those of the model's own quantiser at that input, which `integer-io` recorded in the
+    graph's meta (`input.NAME`); without one: nearest with ties to even, saturating.
+    """
     frames = {}
     for name, array in match_inputs(values, graph).items():
         fmt = graph.input(name).format
         if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
             raise EdgecError("E0210", f"data for input {name!r} holds values that are no finite numbers")
-        frames[name] = array.astype(fmt.dtype) if fmt.is_float else fmt.encode(array)
+        rounding, _, overflow = graph.meta.get(f"input.{name}", "half_even:saturate").partition(":")
+        # The model's quantiser works in float32; so does this, or ties would fall differently.
+        frames[name] = array.astype(fmt.dtype) if fmt.is_float else encode_as(fmt, array, rounding, overflow)
     return frames
+
+
+def encode_as(fmt: Format, values: np.ndarray, rounding: str, overflow: str) -> np.ndarray:
+    """Codes of `values` as a `Quantize` op computes them."""
+    from edgec.interp import evaluate
+    from edgec.ops import Input, Quantize
+
+    source = Input("x", type=TensorType(F32, values.shape[1:]))
+    quantizer = Quantizer(fmt, rounding, overflow)  # type: ignore[arg-type]
+    return evaluate(Quantize(source, quantizer), [values.astype(np.float32)])

@@ -39,6 +39,8 @@ def pad(op: Pad, x: np.ndarray) -> np.ndarray:
     )
     x = x[(slice(None), *crop)]
     grow = [(0, 0)] + [(max(op.pads[i], 0), max(op.pads[i + rank], 0)) for i in range(rank)]
+    if all(amount == (0, 0) for amount in grow):
+        return x
     if op.mode == "constant":
         return np.pad(x, grow, constant_values=fill_code(op.format, op.value))
     return np.pad(x, grow, mode=op.mode)  # type: ignore[call-overload]

@@ -166,6 +166,7 @@ def test_generating_two_layers_takes_little_time() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 5
 
 
+@pytest.mark.long
 def test_two_layers_build_in_verilator_within_a_minute(encoder: Dut, tmp_path: Path) -> None:
     """Measured: 25 s of CPU; instances compiled one by one would take minutes."""
     require_tool("verilator")

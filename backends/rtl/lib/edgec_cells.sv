@@ -2,6 +2,7 @@
 // of a library: define EDGEC_LIBRARY_CELLS and supply modules of these names.
 `default_nettype none
 /* verilator lint_off DECLFILENAME */  // the cells are one family in one file
+/* verilator lint_off UNOPTFLAT */     // a ripple carry chain runs through one vector
 
 // One full adder a bit: sums s and carries co, no chain between the bits.
 module edgec_fa #(
@@ -51,8 +52,7 @@ module edgec_ha1 #(
   assign co = a | b;
 endmodule
 
-/* verilator lint_off UNOPTFLAT */    // a carry chain runs through one vector
-/* verilator lint_off UNUSEDSIGNAL */ // the last carry is dropped
+/* verilator lint_off UNUSEDSIGNAL */  // the last carry is dropped
 
 // Carry-propagate adder; EDGEC_RIPPLE makes it a chain of full adders, else synthesis picks one.
 module edgec_add #(
@@ -88,7 +88,6 @@ module edgec_sub #(
 `endif
 endmodule
 
-/* verilator lint_on UNOPTFLAT */
 /* verilator lint_on UNUSEDSIGNAL */
 
 `ifndef EDGEC_LIBRARY_CELLS
@@ -114,5 +113,6 @@ module edgec_half_adder (
 endmodule
 `endif
 
+/* verilator lint_on UNOPTFLAT */
 /* verilator lint_on DECLFILENAME */
 `default_nettype wire
