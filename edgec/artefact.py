@@ -58,7 +58,8 @@ def write_artefact(path: Path, files: Mapping[str, bytes], manifest: Mapping[str
     staging: Path | None = None
     made: list[Path] = []
     try:
-        made = make_parents(path.parent)
+        made = [p for p in path.parents if not p.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         for name in sorted(everything):
             target = staging / name
@@ -79,13 +80,6 @@ def write_artefact(path: Path, files: Mapping[str, bytes], manifest: Mapping[str
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-def make_parents(folder: Path) -> list[Path]:
-    """Make `folder` with its parents; those that were not there, the deepest first."""
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing
 
 
 def exchange(new: Path, path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,6 +130,9 @@ def _failed(console: Console, error: Exception) -> int:
 
     if isinstance(error, EdgecError):
         items, partial = error.diagnostics, getattr(error, "partial", None)
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f"no space left while writing {error.filename or 'a file'}"
+        items, partial = [Diagnostic("E0212", what, remedy="free space, or set TMPDIR to another disk")], None
     else:
         import traceback
 
@@ -171,8 +178,49 @@ def write_bundle(error: BaseException) -> str:
     return "the output of --verbose (no bundle could be written)"
 
 
+@contextlib.contextmanager
+def ends_as_interrupt() -> Iterator[None]:
+    """Take SIGTERM and SIGHUP like Ctrl-C: child processes are ended and half-made folders removed on the way out."""
+
+    def interrupt(number: int, frame: object) -> None:
+        for each in numbers:  # a second one must not cut the cleaning up short
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    # One that is ignored (nohup) stays so.
+    numbers = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    try:
+        for each in numbers:
+            signal.signal(each, interrupt)
+        yield
+    finally:
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL)
+
+
 def run_command(cli: click.Group, arguments: list[str] | None) -> int:
     """Run the command line; the exit status. Usage errors are E0201, an interrupt is 130."""
+    with ends_as_interrupt():
+        status = _run(cli, arguments)
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            status = _reader_gone()
+        except OSError as error:
+            click.echo(f"edgec: cannot write the result: {error.strerror}", err=True)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries once more
+            return status or 2
+    return status
+
+
+def _reader_gone() -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+def _run(cli: click.Group, arguments: list[str] | None) -> int:
     try:
         cli.main(args=arguments, prog_name="edgec", standalone_mode=False)
     except click.exceptions.Exit as request:
@@ -195,6 +243,5 @@ def run_command(cli: click.Group, arguments: list[str] | None) -> int:
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return _reader_gone()
     return 0

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from edgec.diagnostics import EdgecError, nearest
-from edgec.formats import Affine, Fixed, Float, Format, FormatError, Integer, Quantizer, TensorType, TupleType
-from edgec.formats_compressed import Binary, Codebook, Minifloat, Pow2, Sparse, Ternary
+from edgec.format_names import make_format
+from edgec.formats import Float, Format, FormatError, Quantizer, TensorType, TupleType
 from edgec.graph import Graph
 from edgec.ops import OPS, Constant, Input, Op
 from edgec.rounding import OVERFLOWS, ROUNDINGS
@@ -32,11 +32,6 @@ _TOKEN = re.compile(
 _T = TypeVar("_T")
 MAX_NESTING = 32
 """Formats and lists inside each other; deeper text is a mistake."""
-
-FORMAT_NAMES = (
-    *("f16", "f32", "f64", "int", "uint", "fixed", "ufixed", "affine"),
-    *("binary", "ternary", "pow2", "pow2z", "codebook", "minifloat", "sparse"),
-)
 
 
 class Parser:
@@ -391,45 +386,6 @@ class Parser:
             self.expect(word="=")
             return {"axis": self.integer()}
         return self.format()
-
-
-def make_format(name: str, a: list[Any], named: dict[str, Any]) -> Format:
-    """The format `name<a...>`; raises FormatError for unknown names and bad arguments."""
-
-    def values(x: Any) -> tuple[Any, ...]:
-        return x if isinstance(x, tuple) else (x,)
-
-    def whole(x: Any) -> tuple[int, ...]:
-        if not all(isinstance(v, int) for v in values(x)):
-            raise FormatError(f"{name} takes integers")
-        return values(x)
-
-    narrow = named.get("narrow", False)
-    match name, a:
-        case ("f16" | "f32" | "f64", []):
-            return Float(int(name[1:]))
-        case ("int" | "uint", [int(w)]):
-            return Integer(w, name == "int", narrow)
-        case ("fixed" | "ufixed", [int(w), int(i)]):
-            return Fixed(w, i, name == "fixed", narrow)
-        case ("affine", [Format() as base, scale, zero]):
-            scales = tuple(float(s) for s in values(scale))
-            return Affine(base, scales, whole(zero), named.get("axis"))
-        case ("binary", []):
-            return Binary()
-        case ("ternary", []):
-            return Ternary()
-        case ("pow2" | "pow2z", [int(w)]):
-            return Pow2(w, name == "pow2z")
-        case ("codebook", [int(w), Format() as element, entries]):
-            return Codebook(w, element, whole(entries))
-        case ("minifloat", [int(e), int(m)]):
-            return Minifloat(e, m)
-        case ("sparse", [Format() as element, int(n), int(m)]):
-            return Sparse(element, n, m)
-    if name in FORMAT_NAMES:
-        raise FormatError(f"bad arguments for the format {name}")
-    raise FormatError(f"unknown format {name!r}; {nearest(name, FORMAT_NAMES)}")
 
 
 def parse_format(text: str) -> Format:

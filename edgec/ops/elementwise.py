@@ -153,7 +153,7 @@ class PRelu(Op):
 
 @dataclass(frozen=True, eq=False)
 class Unary(Op):
-    """A named float function of one operand; `alpha`, `beta`, `gamma` are its parameters where it has any."""
+    """A named float function of one operand; `alpha` and `beta` are its parameters where it has any."""
 
     x: Op
     function: str

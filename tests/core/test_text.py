@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgec.diagnostics import EdgecError
+from edgec.format_names import FORMAT_NAMES
 from edgec.formats import F32, Fixed, Format, Integer, Quantizer, TensorType
 from edgec.graph import Graph
 from edgec.interp import random_frames, run
 from edgec.ops import OPS, Add, AvgPool, Concat, Constant, Conv, Dense, Get, Input, Mul, Op, Relu, Split, Sub, constant
 from edgec.text import parse_graph, print_graph, save_arrays
-from edgec.text_parser import FORMAT_NAMES, parse_format
+from edgec.text_parser import parse_format
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
