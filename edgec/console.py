@@ -206,18 +206,18 @@ def run_command(cli: click.Group, arguments: list[str] | None) -> int:
         status = _run(cli, arguments)
         try:
             sys.stdout.flush()
-        except BrokenPipeError:
-            status = _reader_gone()
         except OSError as error:
-            click.echo(f"edgec: cannot write the result: {error.strerror}", err=True)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries once more
-            return status or 2
+            status = _cannot_print(error)
     return status
 
 
-def _reader_gone() -> int:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+def _cannot_print(error: OSError) -> int:
+    """The exit status when stdout takes no more: its reader is gone (as if by SIGPIPE), or its disk is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries once more
+    if isinstance(error, BrokenPipeError):
+        return 141
+    click.echo(f"error[E0212]: the result cannot be written: {error.strerror}", err=True)
+    return 2
 
 
 def _run(cli: click.Group, arguments: list[str] | None) -> int:
@@ -242,6 +242,6 @@ def _run(cli: click.Group, arguments: list[str] | None) -> int:
         return 2
     except SystemExit as request:
         return request.code if isinstance(request.code, int) else 1
-    except BrokenPipeError:
-        return _reader_gone()
+    except OSError as error:  # commands turn all others into diagnostics
+        return _cannot_print(error)
     return 0

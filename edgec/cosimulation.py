@@ -42,7 +42,11 @@ def load_graph(artefact: Artefact) -> Graph:
         arrays = load(artefact.read("model/weights.safetensors"))
     except SafetensorError as error:
         raise EdgecError("E0701", "model/weights.safetensors is damaged", why=str(error)) from None
-    return parse_graph(artefact.read("model/graph.edge").decode(), arrays, "model/graph.edge")
+    try:
+        text = artefact.read("model/graph.edge").decode()
+    except UnicodeDecodeError as error:
+        raise EdgecError("E0701", "model/graph.edge is damaged", why=str(error)) from None
+    return parse_graph(text, arrays, "model/graph.edge")
 
 
 def choose_frames(

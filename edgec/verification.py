@@ -29,7 +29,7 @@ def read_npz(artefact: Artefact, name: str) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(artefact.read(name)), allow_pickle=False) as data:
             return {key: data[key] for key in data.files}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise EdgecError("E0701", f"{artefact.path / name} is no .npz file", why=str(error)) from None
 
 

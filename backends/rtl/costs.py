@@ -1,4 +1,4 @@
-"""What circuit cells cost and how signals pass through them; for choices here, while targets price the result."""
+"""Cells under the names of the target files, and the longest path through a circuit; targets price both."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ from collections.abc import Mapping
 
 from edgec.backends.rtl.circuit.arith import Add, AtLeast, FullAdder, HalfAdder
 from edgec.backends.rtl.circuit.circuit import Circuit
-from edgec.backends.rtl.circuit.logic import Bitwise, Lut, Mux, Reduce
+from edgec.backends.rtl.circuit.logic import AndOr, Bitwise, Lut, Mux, Reduce
 from edgec.backends.rtl.circuit.state import Instance
 from edgec.backends.rtl.circuit.wire import Const, Wire
-
-GATE_EQUIVALENTS = {
-    "FA": 5.3, "HA": 3.2, "AND2": 1.3, "OR2": 1.3, "XOR2": 2.0, "MUX2": 2.3, "NOT": 0.7, "FF": 5.7, "AO22": 2.3,
-}  # fmt: skip
-"""NAND2 = 1. Rounded from the cell areas of Nangate45 and osu018 (full adder 5.3, half adder 3.2, flip-flop 5.7)."""
 
 KERNEL_NAMES = {
     "FA": "full_adder", "HA": "half_adder", "AND2": "and2", "OR2": "or2", "XOR2": "xor2", "MUX2": "mux2",
     "NOT": "inv", "FF": "dff", "AO22": "ao22",
 }  # fmt: skip
 """What target files call the cells."""
-
-
-def gate_equivalents(cells: Mapping[str, int]) -> float:
-    """Area of `cells` in NAND2 equivalents."""
-    return sum(GATE_EQUIVALENTS[kind] * count for kind, count in cells.items())
 
 
 def kernel_cells(cells: Mapping[str, int]) -> dict[str, int]:
@@ -93,6 +83,8 @@ def _levels(node: Wire) -> Counter[str]:
         case Reduce():
             kind = {"and": "and2", "or": "or2", "xor": "xor2"}[node.kind]
             return Counter({kind: max((node.x.width - 1).bit_length(), 1)})
+        case AndOr():
+            return Counter(ao22=1)
         case Mux():
             return Counter(mux2=1)
         case Lut():

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgec.backends.rtl.circuit.circuit import Circuit
+from edgec.backends.rtl.circuit.cost import gate_equivalents
 from edgec.backends.rtl.circuit.interval import Interval
 from edgec.backends.rtl.circuit.logic import invert
 from edgec.backends.rtl.circuit.matrix import Matrix, csd_digits
@@ -26,7 +27,6 @@ from edgec.backends.rtl.circuit.multiply import (
 )
 from edgec.backends.rtl.circuit.state import instantiate
 from edgec.backends.rtl.circuit.wire import Const, Input, Wire, bits, concat, with_frac
-from edgec.backends.rtl.costs import gate_equivalents
 from edgec.backends.rtl.lower.elementwise import bring
 from edgec.backends.rtl.lower.registry import Layer, Wires, centered, format_interval, lowers, unit
 from edgec.formats import Fixed
