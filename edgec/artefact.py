@@ -131,6 +131,14 @@ def write_aside(path: Path, data: bytes) -> None:
         raise disk_error(error, path) from None
 
 
+def remove(path: Path) -> None:
+    """Remove one file, if it is there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(error, path) from None
+
+
 @dataclass(frozen=True)
 class Artefact:
     """An artefact on disk."""

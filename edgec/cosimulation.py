@@ -58,10 +58,10 @@ def choose_frames(
     return encode_frames(graph, read_arrays(frames) if isinstance(frames, str | Path) else frames)
 
 
-def cache_folder(artefact: Artefact, kind: str) -> Path:
-    """Where compiled simulators are kept, one folder per generated design; artefacts stay as they are."""
+def cache_folder() -> Path:
+    """Where compiled simulators are kept, one folder for each content of the sources; artefacts stay as they are."""
     root = os.environ.get("EDGEC_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(root).expanduser() / "edgec" / kind / artefact.manifest["plan_digest"][:32]
+    folder = Path(root).expanduser() / "edgec" / "verilator"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -84,7 +84,10 @@ class RtlSimulation:
         overlay: Mapping[str, bytes] | None = None,
         workdir: Path | None = None,
     ) -> None:
-        """`overlay` replaces files of the design (a self-test plants faults so); it then needs its own `workdir`."""
+        """`probes`: record the inner layers (the compiled model is the same without, and runs a little faster).
+
+        `overlay` replaces files of the design (a self-test plants faults so); it then needs its own `workdir`.
+        """
         from edgec.hw.sim.ports import Ports, Probe
         from edgec.hw.sim.verilator_lib import Simulation
 
@@ -95,7 +98,7 @@ class RtlSimulation:
             )
         self.artefact, self.interface = artefact, interface
         self.probes = list(interface["probes"]) if probes else []
-        folder = workdir or cache_folder(artefact, "verilator" + ("-waves" if waves else ""))
+        folder = workdir or cache_folder()
         files = [artefact.path / f for f in interface["files"]]
         for name, data in (overlay or {}).items():
             replaced = folder / Path(name).name
@@ -106,7 +109,7 @@ class RtlSimulation:
             interface["top"],
             Ports(**interface["ports"]),
             workdir=folder,
-            probes=[Probe(p["signal"], p["bits"], p["depth"]) for p in self.probes],
+            probes=[Probe(p["signal"], p["bits"], p["depth"]) for p in interface["probes"]],
             trace=waves,
             timeout=timeout,
         )
@@ -142,6 +145,7 @@ class RtlSimulation:
             stalls=Stalls(seed, stalls) if stalls else None,
             waves=waves,
             plusargs={PLUSARG: fault} if fault else None,
+            record=bool(self.probes),
         )
         fields = [Field(o["elements"], o["bits"], o["signed"]) for o in self.interface["outputs"]]
         outputs = {

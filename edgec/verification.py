@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgec.artefact import RESULTS, Artefact, sha256, to_json, write_aside
+from edgec.artefact import RESULTS, Artefact, remove, sha256, to_json, write_aside
 from edgec.comparison import Reference, first_difference, reference
 from edgec.cosimulation import RtlRun, RtlSimulation, check_cycles, choose_frames, image_words, load_graph
 from edgec.diagnostics import EdgecError, nearest
@@ -49,6 +49,7 @@ def verify_artefact(
     for party in on:
         if party not in PARTIES:
             raise EdgecError("E0201", f"unknown party {party!r}", remedy=nearest(party, PARTIES))
+    remove(artefact.path / RESULTS)  # what an earlier run found must not outlive a failure of this one
     artefact.check()
     graph = load_graph(artefact)
     golden = read_npz(artefact, "golden/inputs.npz")

@@ -24,7 +24,9 @@ PACKAGE = "edgec_faults"
 SELECTOR = f"""package {PACKAGE};
   /* verilator lint_off IMPURE */
   function automatic int number();
-    if ($value$plusargs("{PLUSARG}=%d", number) == 0) number = 0;
+    int given;
+    if ($value$plusargs("{PLUSARG}=%d", given) == 0) given = 0;
+    number = given;
   endfunction
   int selected = number();
 endpackage

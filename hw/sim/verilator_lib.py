@@ -149,19 +149,20 @@ class Simulation:
         *,
         waves: str | Path | None = None,
         plusargs: Mapping[str, int | str] | None = None,
+        record: bool = True,
         timeout: float | None = None,
     ) -> BatchResult:
         """Stream `frames` [N, input words] through a fresh model, one a cycle except where `stalls` says otherwise.
 
         The result unpacks as `outputs, out_cycles`. `waves` is a file for the trace; `plusargs` are what the
-        design reads with $value$plusargs. Raises E0210 for frames that do not fit, E0502 if frames get lost or
+        design reads with $value$plusargs; `record` False leaves the probes alone. Raises E0210 for frames that do not fit, E0502 if frames get lost or
         invented, E0603/E0604 if the simulator is killed or hangs.
         """
         return run_batch(
             self.library,
             self.ports,
             as_frames(frames, self.ports),
-            probes=self.probes,
+            probes=self.probes if record else (),
             registers=self._registers,
             stalls=stalls,
             waves=waves,

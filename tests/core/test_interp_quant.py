@@ -78,7 +78,10 @@ def ordinary(value: float) -> bool:
     return value == 0 or abs(value) > 1e-30
 
 
-@given(st.lists(st.floats(-1e4, 1e4, width=32).filter(ordinary), min_size=4, max_size=4), fixeds(1, 20), roundings, overflows)
+four = st.lists(st.floats(-1e4, 1e4, width=32).filter(ordinary), min_size=4, max_size=4)
+
+
+@given(four, fixeds(1, 20), roundings, overflows)
 def test_quantize_to_fixed_is_exact(values: list[float], fmt: Fixed, rounding: str, overflow: str) -> None:
     quantizer = Quantizer(fmt, rounding, overflow)  # type: ignore[arg-type]
     found = output(Quantize(inp(F32, 4), quantizer), np.array([values], np.float32))

@@ -10,7 +10,7 @@ import pytest
 from estimate_support import design_a, design_b, triplicated
 
 from edgec.backend import BuildPlan
-from edgec.backends.rtl.plan import make_plan
+from edgec.backends.rtl.design import make_plan
 from edgec.graph import Graph
 from edgec.hw.estimate import activity, apriori, estimate
 from edgec.target import load_target
