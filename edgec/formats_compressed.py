@@ -104,7 +104,7 @@ class _Table(Format):
     def encode(
         self, values: np.ndarray, rounding: Rounding = "half_even", overflow: Overflow = "saturate"
     ) -> np.ndarray:
-        """Codes of the nearest table values; ties go to the value of smaller magnitude."""
+        """Codes of the nearest table values; ties go to the value of smaller magnitude, at zero to +."""
         values = np.asarray(values, np.float64)
         scaled = values / self._along(self.scale_array, values.ndim)
         return self.codes_of_levels(self._nearest(scaled))
@@ -114,7 +114,7 @@ class _Table(Format):
         right = np.clip(np.searchsorted(ascending, values), 1, len(ascending) - 1)
         below, above = ascending[right - 1], ascending[right]
         d_below, d_above = values - below, above - values
-        take_above = (d_above < d_below) | ((d_above == d_below) & (np.abs(above) < np.abs(below)))
+        take_above = (d_above < d_below) | ((d_above == d_below) & (np.abs(above) <= np.abs(below)))
         return np.where(take_above, above, below)
 
 

@@ -251,8 +251,8 @@ class SelfTest:
 
     def try_golden(self, file: str) -> None:
         inputs = file == "golden/inputs.npz"
-        bits = {i.name: i.format.bits for i in self.graph.inputs}
-        flip = flip_word(self.artefact, file, self.generator, bits if inputs else None)
+        formats = {i.name: i.format for i in self.graph.inputs}
+        flip = flip_word(self.artefact, file, self.generator, formats if inputs else None)
         frames = flip.arrays if inputs else self.golden
         found = caught(lambda: check_golden(flip.artefact(self.artefact), self.graph, frames))
         layer = self.reference.output_layer.get(flip.name, flip.name) if file == "golden/outputs.npz" else flip.name

@@ -18,6 +18,8 @@ import numpy as np
 from edgec.artefact import MANIFEST, RESULTS, SUMS, Artefact, sha256, to_json
 from edgec.cosimulation import WEIGHTS
 from edgec.driver import npz
+from edgec.formats import Format
+from edgec.mutants import sign_extend
 from edgec.verification import read_npz
 
 IDENTITY, FIRST_WORD = 8, 20
@@ -52,17 +54,20 @@ class WordFlip:
 
 
 def flip_word(
-    artefact: Artefact, file: str, generator: np.random.Generator, bits: Mapping[str, int] | None = None
+    artefact: Artefact, file: str, generator: np.random.Generator, formats: Mapping[str, Format] | None = None
 ) -> WordFlip:
-    """A random bit of a random word of a golden file; `bits` limits it to the low bits of an array's words."""
+    """A random bit of a random word of a golden file; with `formats`, by array, a bit of the code, not of its word."""
     arrays = read_npz(artefact, file)
     names = [n for n in sorted(arrays) if arrays[n].size]
     name = names[int(generator.integers(len(names)))]
     words = arrays[name].copy()
     place = tuple(int(generator.integers(n)) for n in words.shape)
-    bit = int(generator.integers((bits or {}).get(name, 8 * words.dtype.itemsize)))
+    fmt = (formats or {}).get(name)
+    bit = int(generator.integers(fmt.bits if fmt else 8 * words.dtype.itemsize))
     as_bits = words.view(f"u{words.dtype.itemsize}")
     as_bits[place] ^= as_bits.dtype.type(1 << bit)
+    if fmt:
+        words[place] = sign_extend(int(words[place]), fmt.bits, fmt.code_range[0] < 0)
     return WordFlip(file, name, place, bit, {**arrays, name: words})
 
 

@@ -154,9 +154,9 @@ class Simulation:
     ) -> BatchResult:
         """Stream `frames` [N, input words] through a fresh model, one a cycle except where `stalls` says otherwise.
 
-        The result unpacks as `outputs, out_cycles`. `waves` is a file for the trace; `plusargs` are what the
-        design reads with $value$plusargs; `record` False leaves the probes alone. Raises E0210 for frames that do not fit, E0502 if frames get lost or
-        invented, E0603/E0604 if the simulator is killed or hangs.
+        The result unpacks as `outputs, out_cycles`. `waves` is a file for the trace; `plusargs` are what the design
+        reads with $value$plusargs; `record` False leaves the probes alone. Raises E0210 for frames that do not fit,
+        E0502 if frames get lost or invented, E0603/E0604 if the simulator is killed or hangs.
         """
         return run_batch(
             self.library,

@@ -314,3 +314,14 @@ def test_json_is_canonical() -> None:
     assert json.loads(to_json({"x": 0.1})) == {"x": 0.1}
     with pytest.raises(ValueError, match="Out of range"):
         to_json(float("nan"))
+
+
+def test_products_of_make_in_sim_are_let_pass(tmp_path: Path) -> None:
+    """The Makefile of `sim/` builds in place; only there may files appear that nobody listed."""
+    write_artefact(tmp_path / "out", {"sim/Makefile": b"all:\n", "a.txt": b"a"}, {"name": "x"})
+    artefact = Artefact.open(tmp_path / "out")
+    (tmp_path / "out" / "sim" / "model.so").write_bytes(b"x")
+    artefact.check()
+    (tmp_path / "out" / "sim" / "Makefile").write_bytes(b"changed")
+    with pytest.raises(EdgecError, match="1 damaged file"):
+        artefact.check()

@@ -131,6 +131,20 @@ def test_shift_weights_have_no_zero() -> None:
     assert fmt.decode(found)[0].tolist() == [0.5, -0.5, 0.5, 1.0, -1.0, 4.0]
 
 
+def test_integers_to_formats_with_gaps() -> None:
+    """First rounded to the unit, then the nearest value: a sign needs `floor` to stay what it is."""
+    x = inp(Fixed(6, 4), 6)  # a quarter is one level
+    frames = np.array([[-1, 0, 1, -4, 6, 31]], np.int8)
+    for fmt, rounding, wanted in (
+        (Binary(), "floor", [-1, 1, 1, -1, 1, 1]),
+        (Binary(), "half_even", [1, 1, 1, -1, 1, 1]),
+        (Pow2(3), "half_even", [1, 1, 1, -1, 2, 8]),
+        (Pow2(3, True), "floor", [-1, 0, 0, -1, 1, 4]),
+    ):
+        found = output(Cast(x, Quantizer(fmt, rounding)), frames)  # type: ignore[arg-type]
+        assert fmt.decode(found)[0].tolist() == wanted, (fmt, rounding)
+
+
 parameters = st.lists(st.integers(-(1 << 30), 1 << 30), min_size=3, max_size=3)
 
 

@@ -149,7 +149,7 @@ def test_other_constants_in_the_rtl_are_found(simulators: Path, fixed: Artefact,
     """Model and golden words replaced consistently: only the simulation can tell that the RTL has other weights."""
     path = copy_artefact(fixed, tmp_path / "out")
     graph = load_graph(fixed)
-    text, stored = print_graph(graph)
+    _, stored = print_graph(graph)
     changed = {n: a.copy() for n, a in stored.items()}
     changed["conv_w"][0, 0, 1, 1] ^= 1
     (path / "model/weights.safetensors").write_bytes(save_arrays(changed))
@@ -191,6 +191,16 @@ def test_the_loaded_weights_are_used(simulators: Path, loaded: Artefact) -> None
     assert words is not None
     simulation.load_weights(words)
     check_simulation(loaded, simulation, frames, expected)
+
+
+def test_a_simulator_is_compiled_once(simulators: Path, loaded: Artefact, tmp_path: Path) -> None:
+    """The same RTL with other weights, and cosim after verify, find the model that is there."""
+    second = api.build(tiny(7), TARGET, tmp_path / "second", Options(weights="loaded"))
+    api.verify(second)
+    models = sorted(simulators.rglob("*_batch"))
+    api.verify(copy_artefact(loaded, tmp_path / "copy"))
+    api.cosim(second)
+    assert sorted(simulators.rglob("*_batch")) == models
 
 
 def test_a_second_weight_image_gives_the_second_network(simulators: Path, loaded: Artefact, tmp_path: Path) -> None:
