@@ -128,7 +128,9 @@ def _is_table(value: Any) -> bool:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    columns = list(dict.fromkeys(k for r in rows for k in r))
+    first = ("layer", "op", "format")  # whatever order the file was written in
+    found = dict.fromkeys(k for r in rows for k in r)
+    columns = [c for c in first if c in found] + [c for c in found if c not in first]
     return {"columns": columns, "rows": [[r.get(c) for c in columns] for r in rows]}
 
 

@@ -51,11 +51,11 @@ def read_model(source: str | Path | bytes | ModelProto) -> Model:
             data = source
         else:
             path = Path(source)
-            name, folder = path.stem, path.resolve().parent
             try:
                 data = path.read_bytes()
             except OSError as error:
                 raise EdgecError("E0202", f"{path} cannot be read", why=error.strerror or str(error)) from None
+            name, folder = path.stem, path.resolve().parent
         if not data:
             raise EdgecError("E0301", f"{name or 'the model'} is empty")
         proto = ModelProto()

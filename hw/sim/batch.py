@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgec.diagnostics import EdgecError
 from edgec.hw.sim.ports import Ports, Probe
 from edgec.hw.sim.verilator_build import Library
-from edgec.hw.tools.process import disk_full_as_error, run, tail
+from edgec.hw.tools.process import Completed, disk_full_as_error, run, tail
 
 PROTOCOL_BROKEN = 3  # the batch program's exit status when the design loses or invents frames
 
@@ -103,13 +103,25 @@ def run_batch(
         done = run(argv, timeout=timeout, accept=(0, PROTOCOL_BROKEN))
         if done.status == PROTOCOL_BROKEN:
             raise broken(tail(done.output))
-        outputs = np.fromfile(place / "outputs.bin", "<u4").reshape(count, ports.output_words)
-        cycles = np.fromfile(place / "cycles.bin", "<u8").reshape(count, 2)
-        values = np.fromfile(place / "probes.bin", "<u4") if probes else np.zeros(0, np.uint32)
+        outputs = written(place / "outputs.bin", "<u4", count * ports.output_words, done)
+        cycles = written(place / "cycles.bin", "<u8", count * 2, done).reshape(count, 2)
+        total = count * sum(p.words for p in probes)
+        values = written(place / "probes.bin", "<u4", total, done) if probes else np.zeros(0, np.uint32)
     ends = np.cumsum([count * p.words for p in probes])
     parts = np.split(values, ends[:-1]) if probes else []
     recorded = {p.signal: part.reshape(count, p.words) for p, part in zip(probes, parts, strict=True)}
+    outputs = outputs.reshape(count, ports.output_words)
     return BatchResult(outputs, cycles[:, 0], cycles[:, 1], recorded, done.seconds)
+
+
+def written(path: Path, dtype: str, size: int, done: Completed) -> NDArray:
+    """The `size` numbers that the batch program wrote to `path`; E0602 if it did not, whatever its exit status."""
+    values = np.fromfile(path, dtype) if path.is_file() else np.zeros(0, dtype)
+    if values.size != size:
+        name = Path(done.argv[0]).name
+        what = f"{name} wrote {values.size} of {size} numbers to {path.name}"
+        raise EdgecError("E0602", what, op=name, why=tail(done.output) or "it printed nothing")
+    return values
 
 
 def broken(reason: str) -> EdgecError:

@@ -14,8 +14,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import IO, BinaryIO
 
 from edgec.diagnostics import EdgecError
@@ -54,11 +55,13 @@ def run(
     with contextlib.ExitStack() as stack:
         with disk_full_as_error(log or ""):
             sink = stack.enter_context(Path(log).open("ab", buffering=0)) if log is not None else None
+        held = stack.enter_context(_HeldSignals())
         child = _start(words, cwd, _environment(env), stdin is not None, remedy)
         collector = _Collector(child.stdout, sink)
         if stdin is not None:
             threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True).start()
         try:
+            held.release()  # an interrupt that came while the child was started is served here
             timed_out = not _wait(child, start + timeout)
         finally:  # also on KeyboardInterrupt: nothing in the group survives
             _end_group(child)
@@ -77,6 +80,34 @@ def run(
     if child.returncode not in accept:
         raise_failure(name, done, remedy)
     return done
+
+
+class _HeldSignals:
+    """Holds interrupts back while a child is being started: one in between would leave it running, unknown to us."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
+        self.pending: list[int] = []
+
+    def __enter__(self) -> _HeldSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self.handlers[number] = handler
+                    signal.signal(number, lambda caught, frame: self.pending.append(caught))
+        return self
+
+    def release(self) -> None:
+        """Put the handlers back and serve the first signal that came."""
+        handlers, self.handlers = self.handlers, {}
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if handlers and self.pending:
+            handlers[self.pending[0]](self.pending[0], None)
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:

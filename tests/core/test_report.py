@@ -194,6 +194,13 @@ def test_numbers() -> None:
     assert all(len(ticks(10.0**e * m)) <= 8 for e in range(-9, 9) for m in (1, 1.9, 3.3, 7))
 
 
+def test_tables_of_passes_start_with_the_layer() -> None:
+    page = html_report(manifest(), ROWS)
+    assert "<th>layer</th><th>sqnr db</th>" in page
+    swapped = manifest(tables={"t": [{"worst": True, "sqnr_db": 3, "op": "conv", "layer": "a"}]})
+    assert "<th>layer</th><th>op</th><th>worst</th><th>sqnr db</th>" in html_report(swapped, ROWS)
+
+
 def test_csv() -> None:
     rows = list(csv.DictReader(io.StringIO(per_layer_csv(manifest()["estimates"]).decode())))
     assert [r["kernel"] for r in rows] == ["net_l0", "net_l1"]

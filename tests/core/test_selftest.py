@@ -60,7 +60,7 @@ def offered(line: str, **widths: int) -> set[str]:
         ("  n1 = 2'h1;", ["  n1 = 2'h0;", "  n1 = 2'h3;"]),
         ("      4'h3: n1 = 2'h2;", ["      4'h3: n1 = 2'h3;", "      4'h3: n1 = 2'h0;"]),
         ("  n1 = n2[0];", ["  n1 = n2[1];"]),
-        ("      if (wr_en && a == B[W-1:0]) q[LOW +: W] <= d;", ["      if (wr_en && a != B[W-1:0]) q[LOW +: W] <= d;"]),
+        ("      if (wr_en && a == B[W-1:0]) q[L +: W] <= d;", ["      if (wr_en && a != B[W-1:0]) q[L +: W] <= d;"]),
         ("        else if (en) q <= d;", ["        else if (!(en)) q <= d;"]),
         ("  edgec_register #(.WIDTH(4)) r (.clk(clk), .rst(1'b0), .en(v0), .d(n2), .q(q));",
          ["  edgec_register #(.WIDTH(4)) r (.clk(clk), .rst(1'b0), .en(~v0), .d(n2), .q(q));"]),
