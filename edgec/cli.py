@@ -172,7 +172,9 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random frames.")
 @click.option("--frames", metavar="FILE", help="Real input values (.npz, .npy) instead of random frames.")
 @click.option("--self-test", is_flag=True, help="Plant mutants and check that every one is caught.")
-@click.option("--mutants", type=int, default=200, show_default=True, help="Number of mutants of the self-test.")
+@click.option(
+    "--mutants", type=click.IntRange(1), default=200, show_default=True, help="Number of mutants of the self-test."
+)
 @click.option("--timeout", type=float, default=1800.0, show_default=True, help="Seconds for each external tool.")
 @common
 @guarded

@@ -59,7 +59,8 @@ class Builder:
         self.signals: dict[Op, Signal] = {
             i: Signal(i, f"in_{names[i]}", format_interval(i.format)) for i in graph.inputs
         }
-        self.modules = [self.module(group) for group in plan.groups]
+        # An op can join the module of an earlier layer after a later one was opened: stages decide the order.
+        self.modules = [self.module(group) for group in sorted(plan.groups, key=lambda g: (g.stage, g.index))]
 
     def leaves(self, op: Op) -> list[Op]:
         """The signals that `op` comes from through mere wiring of inputs (itself where it is one)."""
@@ -124,6 +125,8 @@ def uniform(wires: np.ndarray, op: Op) -> Interval:
 
 def fit(wire: Wire, interval: Interval) -> Wire:
     """The same number on a wire of `interval`, which contains it."""
+    if wire.interval == interval:
+        return wire
     if isinstance(wire, Const):
-        return Const(wire.value & ((1 << interval.width) - 1), interval.width)
-    return bits(wire, 0, interval.width) if wire.width != interval.width else cast(wire, wire.interval)
+        return cast(Const(wire.value & ((1 << interval.width) - 1), interval.width), interval)
+    return cast(bits(wire, 0, interval.width), interval)

@@ -167,6 +167,7 @@ def _sections(files: Mapping[str, Sequence[str]]) -> list[Section]:
     sections: list[Section] = []
     words: dict[str, set[str]] = {}  # module or package -> names in its text
     tops: list[str] = []
+    top = list(files)[-1]
     for name, lines in files.items():
         owner, package = "", False
         current = Section(name, owner)
@@ -174,7 +175,7 @@ def _sections(files: Mapping[str, Sequence[str]]) -> list[Section]:
             word = [*line.split(None, 2), "", ""]
             if word[0] in ("module", "package"):
                 owner, package = re.match(r"\w+", word[1])[0], word[0] == "package"  # type: ignore[index]
-                if name == next(reversed(files)):
+                if name == top:
                     tops.append(owner)
             if word[0] in ("function", "module", "package"):
                 current = Section(name, owner, package)

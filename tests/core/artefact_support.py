@@ -88,3 +88,12 @@ def edgec(
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def fails(done: subprocess.CompletedProcess[str], status: int, code: str, *words: str) -> None:
+    """The process left with `status`, with one error `code` that says `words`, and without a traceback."""
+    text = done.stdout + done.stderr
+    assert done.returncode == status, text
+    assert f"error[{code}]" in done.stderr and "Traceback" not in text, text
+    for word in words:
+        assert word in done.stderr, text

@@ -60,7 +60,7 @@ def test_padded_taps_are_left_out(
 
 
 def test_published_numbers_of_products() -> None:
-    """2400 + 2048 for the 4x4x3 encoder, 968 + 2048 for 8x8x1; nominal 5504 and 3200 (METHODS of the ECON-T chip)."""
+    """2400 + 2048 for the 4x4x3 encoder, 968 + 2048 for 8x8x1; nominal 5504 and 3200."""
     for graph, live, nominal in ((design_a(), 4448, 5504), (design_b(), 3016, 3200)):
         plan = apriori_plan(graph, weights="loaded")
         assert sum(k.macs for k in plan.kernels) == live

@@ -34,7 +34,8 @@ def encode_float(layer: Layer, op: EncodeFloat, x: Wires) -> Wires:
         mantissa = bits(shift_right(value, shift), 0, m) if m else Const(0)
         exponent = add(shift, Const(1))
         large = add(shift_left_integer(exponent, m), mantissa)
-        code = mux(at_least(value, Const(1 << m)), large, cast(bits(value, 0, max(m, 1)), Interval(0, (1 << m) - 1)))
+        small = cast(bits(value, 0, m), Interval(0, (1 << m) - 1)) if m else Const(0)
+        code = mux(at_least(value, Const(1 << m)), large, small)
         return minimum(code, Const(largest)) if code.interval.hi > largest else code
 
     return each(one, x)

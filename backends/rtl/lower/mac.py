@@ -20,9 +20,7 @@ from edgec.backends.rtl.circuit.multiply import (
     Lanes,
     LaneSum,
     add_products,
-    and_products,
-    booth_products,
-    recode,
+    products,
     round_products,
 )
 from edgec.backends.rtl.circuit.state import instantiate
@@ -182,7 +180,8 @@ class Mac:
 
     def neuron_form(self, count: int, interval: Interval, booth: bool) -> Circuit | None:
         op = self.op
-        if booth and (isinstance(op.w.format, Binary) or op.w.format.bits < 3):
+        # Booth rows share their corrections above the columns that rounding drops.
+        if booth and (isinstance(op.w.format, Binary) or op.w.format.bits < 3 or self.drop >= interval.width):
             return None
         name = f"{self.layer.name}_n{len(self.layer.circuits)}"
         matrix = Matrix(self.sum_frac)
@@ -205,17 +204,18 @@ class Mac:
         x, w = Lanes.of(xs), Lanes.of([with_frac(c, 0) for c in codes])
         if isinstance(self.op.w.format, Binary):
             w = sign_lanes(w)
-        products = booth_products(x, recode(w), max(self.drop, 0)) if booth else and_products(x, w)
-        if self.product is not None:
-            products = round_products(products, self.drop, self.product.rounding)
-            self.check_product(products.interval)
-        add_products(matrix, shifted(products, self.sum_frac - (self.frac - max(self.drop, 0))))
+        drop = max(self.drop, 0)
+        rounding = self.product.rounding if self.product is not None else "floor"
+        made = products(x, w, drop, rounding, "booth" if booth else "and")
+        self.check_product(made.interval)
+        add_products(matrix, shifted(made, self.sum_frac - (self.frac - drop)))
 
     # --- both -------------------------------------------------------------------------------------------------
 
     def check_product(self, interval: Interval) -> None:
         """A product format is a rounding point; one that also overflows is refused when the graph is checked."""
-        assert self.product is not None
+        if self.product is None or self.drop < 0:
+            return
         lo, hi = self.product.format.level_range
         assert lo <= interval.lo and interval.hi <= hi, "checked by the backend"
 
