@@ -85,9 +85,9 @@ class FileFault:
 def file_faults(artefact: Artefact, generator: np.random.Generator) -> Iterator[FileFault]:
     """One damaged file of every kind, files missing and added, and files replaced together with their hashes."""
     kinds: dict[tuple[str, str], str] = {}
-    for path in sorted(p for p in artefact.path.rglob("*") if p.is_file() and p.stat().st_size):
-        name = path.relative_to(artefact.path).as_posix()
-        if name != RESULTS:
+    for name in sorted([*artefact.manifest["files"], MANIFEST, SUMS]):
+        path = artefact.path / name
+        if path.stat().st_size:
             kinds.setdefault((name.partition("/")[0], path.suffix), name)
     for name in kinds.values():
         bit = int(generator.integers(8 * (artefact.path / name).stat().st_size))
@@ -112,7 +112,9 @@ def file_faults(artefact: Artefact, generator: np.random.Generator) -> Iterator[
 def copy_artefact(artefact: Artefact, folder: Path) -> Path:
     """A copy of the artefact as the folder `folder`, replacing what is there."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(artefact.path, folder)
+    for name in [*artefact.manifest["files"], MANIFEST, SUMS]:  # not what a user built in sim/
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artefact.path / name, folder / name)
     return folder
 
 
