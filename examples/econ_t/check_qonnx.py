@@ -28,9 +28,7 @@ def differing_words(name: str, design: str, n: int, seed: int) -> int:
     """
     path = HERE / f"econ_t_{name}.onnx"
     x = encoder_input(generate(n - n // 2, seed)[0], design)[1]
-    x = np.concatenate(
-        [x, np.random.default_rng(seed).integers(0, 256, (n // 2, *x.shape[1:])).astype(np.uint8)]
-    )
+    x = np.concatenate([x, np.random.default_rng(seed).integers(0, 256, (n // 2, *x.shape[1:])).astype(np.uint8)])
     expected = encode(x, load_weights(path), "exact")
     model = ModelWrapper(str(path))
     values = x.astype(np.float32) / (1 << INPUT_FRACTION)

@@ -56,9 +56,7 @@ def _blobs(rng: np.random.Generator, kind: np.ndarray) -> np.ndarray:
     centre[:, 1:] = np.where(
         is_hadronic[:, None, None], centre[:, :1] + rng.normal(0.0, 1.6, (n, BLOBS - 1, 2)), centre[:, 1:]
     )
-    width = np.where(
-        is_hadronic[:, None], rng.uniform(0.4, 1.4, (n, BLOBS)), rng.uniform(0.22, 0.45, (n, BLOBS))
-    )
+    width = np.where(is_hadronic[:, None], rng.uniform(0.4, 1.4, (n, BLOBS)), rng.uniform(0.22, 0.45, (n, BLOBS)))
     energy = np.exp(rng.uniform(np.log(6.0), np.log(1500.0), (n, BLOBS)))
     energy[:, 1:] *= np.where(is_hadronic[:, None], 0.7, 0.15)
     wanted = np.where(is_hadronic, rng.integers(1, BLOBS + 1, n), rng.integers(1, 3, n))

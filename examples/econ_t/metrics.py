@@ -71,9 +71,7 @@ def _transport(true: np.ndarray, decoded: np.ndarray) -> float:
     i, j = np.divmod(np.arange(len(cost)), len(sink))
     rows = np.concatenate([i, len(source) + j])[: 2 * len(cost)]
     columns = np.tile(np.arange(len(cost)), 2)
-    balance = coo_array(
-        (np.ones(len(rows)), (rows, columns)), shape=(len(source) + len(sink), len(cost))
-    ).tocsr()
+    balance = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(source) + len(sink), len(cost))).tocsr()
     # One balance equation follows from the others; dropping it keeps rounding from making the problem
     # infeasible.
     result = linprog(cost, A_eq=balance[:-1], b_eq=np.concatenate([supply, demand])[:-1], method="highs")

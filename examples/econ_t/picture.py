@@ -42,9 +42,7 @@ def colour(value: float) -> str:
     return f"#{r:02x}{g:02x}{b:02x}"
 
 
-def text(
-    x: float, y: float, content: str, size: int = 11, anchor: str = "middle", weight: str = "normal"
-) -> str:
+def text(x: float, y: float, content: str, size: int = 11, anchor: str = "middle", weight: str = "normal") -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}">'
         f"{content}</text>"
@@ -75,9 +73,7 @@ def draw() -> str:
     true = shares(charges)
     rows = [("true", true, None)]
     for design in DESIGNS:
-        code = encode(
-            encoder_input(charges, design)[1], load_weights(HERE / f"econ_t_{design}.onnx"), "econ-t"
-        )
+        code = encode(encoder_input(charges, design)[1], load_weights(HERE / f"econ_t_{design}.onnx"), "econ-t")
         decoded = decode(code / (1 << CODE_FRACTION), dict(np.load(HERE / f"decoder_{design}.npz")))
         rows.append((design, decoded, earth_movers_distance(true, decoded)))
     width, height = LEFT + WIDTH * len(COLUMNS) + 8, TOP + HEIGHT * len(rows) + 52
@@ -106,8 +102,7 @@ def draw() -> str:
                 out.append(text(x, y + 86, f"EMD {distance[column]:.2f}", 10))
     y = TOP + HEIGHT * len(rows) + 16
     out += [
-        f'<rect x="{LEFT + 4 * i:.0f}" y="{y:.0f}" width="4.5" height="12" fill="{colour(i / 60)}"/>'
-        for i in range(61)
+        f'<rect x="{LEFT + 4 * i:.0f}" y="{y:.0f}" width="4.5" height="12" fill="{colour(i / 60)}"/>' for i in range(61)
     ]
     legend = "share of the charge, from 0 to the largest true share · EMD in half trigger-cell pitches"
     out.append(text(LEFT + 256, y + 10, f"{legend} · synthetic events", 11, "start"))

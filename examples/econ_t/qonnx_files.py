@@ -58,9 +58,7 @@ class _Graph:
 
     def intermediate(self) -> list[onnx.ValueInfoProto]:
         """Shapes of the tensors between input and output; the qonnx executor wants them stated."""
-        inner = {
-            n: s for n, s in self.shapes.items() if n not in self.initializers and n not in ("x", "code")
-        }
+        inner = {n: s for n, s in self.shapes.items() if n not in self.initializers and n not in ("x", "code")}
         return [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inner.items()]
 
 

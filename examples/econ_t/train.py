@@ -115,16 +115,12 @@ def _round(value: float) -> float:
     return round(float(value), 3)
 
 
-def evaluate(
-    name: str, encoder: Encoder, decoder: Decoder, rival: tuple[Encoder, Decoder]
-) -> dict[str, object]:
+def evaluate(name: str, encoder: Encoder, decoder: Decoder, rival: tuple[Encoder, Decoder]) -> dict[str, object]:
     """Scores on the test events: chip arithmetic, exact arithmetic, and the float rival."""
     charges, _ = generate(TEST_EVENTS, TEST_SEED)
     charges = charges[charges.sum(axis=1) > 0]
     x = encoder_input(charges, NETWORKS[name][0])[1]
-    weights = {
-        key: np.rint(w * (1 << WEIGHT_FRACTION)).astype(np.int64) for key, w in encoder.arrays().items()
-    }
+    weights = {key: np.rint(w * (1 << WEIGHT_FRACTION)).astype(np.int64) for key, w in encoder.arrays().items()}
     result = {}
     for numerics in ("econ-t", "exact"):
         code = encode(x, weights, numerics)
@@ -154,9 +150,7 @@ def main() -> None:
         save_encoder(HERE / f"econ_t_{name}.onnx", design, encoder.arrays())
         np.savez_compressed(HERE / f"decoder_{name}.npz", **decoder.arrays())
         if name == "8x8x1":
-            save_encoder(
-                HERE / "econ_t_8x8x1_float.onnx", design, rivals[design][0].arrays(), quantized=False
-            )
+            save_encoder(HERE / "econ_t_8x8x1_float.onnx", design, rivals[design][0].arrays(), quantized=False)
         report[name] = evaluate(name, encoder, decoder, rivals[design])
         print(name, json.dumps(report[name], indent=1), flush=True)
     charges, _ = generate(TEST_EVENTS, TEST_SEED)
