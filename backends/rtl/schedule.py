@@ -93,6 +93,7 @@ def schedule(graph: Graph) -> Schedule:
     stage: dict[Op, int] = {}
     group: dict[Op, Group] = {}
     groups: list[Group] = []
+    outputs = {op for _, op in graph.outputs}
     for op in graph.ops:
         if isinstance(op, Input):
             stage[op] = 0
@@ -101,7 +102,7 @@ def schedule(graph: Graph) -> Schedule:
             continue
         sources = [o for o in op.operands if not isinstance(o, Constant)]
         latest = max((stage[o] for o in sources), default=0)
-        if isinstance(op, HEAVY) or (latest == 0 and not is_wiring(op)):
+        if isinstance(op, HEAVY) or (latest == 0 and (not is_wiring(op) or op in outputs)):
             stage[op] = latest + 1
         else:
             stage[op] = latest

@@ -20,7 +20,11 @@ ACTIVATIONS = (Integer, Fixed, Binary, Ternary)
 
 def unsupported(graph: Graph, loaded: bool = False) -> list[Diagnostic]:
     """One diagnostic for every op of `graph` that this backend cannot build."""
-    problems = []
+    problems = [
+        Diagnostic("E0310", f"output {name!r} is a constant", op.label, op.mnemonic, None, "leave it out of the model")
+        for name, op in graph.outputs
+        if isinstance(op, Constant)
+    ]
     for op in graph.ops:
         if isinstance(op, Constant):
             continue

@@ -18,9 +18,10 @@ from edgec.backends.rtl.modules import Builder
 from edgec.backends.rtl.schedule import schedule
 from edgec.backends.rtl.support import unsupported
 from edgec.comparison import reference
+from edgec.formats import Fixed, TensorType
 from edgec.graph import Graph, topological
 from edgec.interp import random_frames
-from edgec.ops import Input, Op
+from edgec.ops import Input, Op, Relu, Transpose, integers
 from edgec.options import Options
 from edgec.text import Printer, print_graph
 
@@ -112,3 +113,17 @@ def test_simulated_rtl_equals_the_interpreter(tmp_path, blocks: str, weights: st
     artefact = edgec.build(graph, "gate-equivalents", tmp_path / "out", options)
     result = edgec.verify(artefact, vectors=300, on=("verilator", "icarus"))
     assert result["ok"]
+
+
+def test_outputs_that_are_wiring_pass_and_constants_are_refused(tmp_path) -> None:
+    """A transposed input gets a stage of its own; the same op may be two outputs; a constant is no hardware."""
+    require_tool("iverilog")
+    x = Input("x", type=TensorType(Fixed(6, 2), (1, 4)))
+    turned, relu = Transpose(x, (1, 0)), Relu(x)
+    graph = Graph("wiring", (x,), (("turned", turned), ("same", x), ("relu", relu), ("again", relu)))
+    artefact = edgec.build(graph, "gate-equivalents", tmp_path / "out", Options(passes=""))
+    assert edgec.verify(artefact, on=("icarus", "onnxruntime"))["ok"]
+    constant_output = Graph("constant", (x,), (("relu", relu), ("c", integers([1, 2]))))
+    with pytest.raises(edgec.EdgecError, match="output 'c' is a constant"):
+        edgec.build(constant_output, "gate-equivalents", tmp_path / "refused", Options(passes=""))
+    assert not (tmp_path / "refused").exists()
