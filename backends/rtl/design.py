@@ -37,11 +37,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         raise EdgecError.of(problems)
     refuse_too_large(graph, target, options, loaded)
     name = str(options.get("name") or "net")
-    names = Printer(graph).names
-    legal = {op: re.sub(r"\W", "_", text) for op, text in names.items()}
-    entries = bank_entries(graph) if loaded else []
-    scheduled = schedule(graph)
-    builder = Builder(graph, scheduled, name, legal, {e.constant for e in entries})
+    builder, entries = build_modules(graph, name, loaded)
     top = TopBuilder(name, graph, builder, entries).build()
     modules = emit_design([m.circuit for m in builder.modules], f"{name}_functions")
     primitives = library()
@@ -57,10 +53,17 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         registers = [e.as_dict() for e in entries]
         files["rtl/weights.img"] = make_image(parameter_words(graph, registers), identity)
         files["rtl/registers.md"] = register_map(entries, identity).encode()
-    interface = describe(graph, builder, top, entries, names, scheduled.depth)
+    interface = describe(graph, builder, top, entries)
     interface |= {"top": name, "files": ordered, "clock_mhz": clock}
-    kernels = [*(kernel(graph, m) for m in builder.modules), *state_kernels(scheduled.depth, top, entries)]
+    kernels = [*(kernel(graph, m) for m in builder.modules), *state_kernels(builder.plan.depth, top, entries)]
     return BuildPlan("rtl", files, tuple(kernels), interface, ("verilator",), identity)
+
+
+def build_modules(graph: Graph, name: str, loaded: bool) -> tuple[Builder, list[Entry]]:
+    """The layer modules of a graph that `unsupported` has nothing against, and the entries of its register bank."""
+    legal = {op: re.sub(r"\W", "_", text) for op, text in Printer(graph).names.items()}
+    entries = bank_entries(graph) if loaded else []
+    return Builder(graph, schedule(graph), name, legal, {e.constant for e in entries}), entries
 
 
 def refuse_too_large(graph: Graph, target: Target, options: Mapping[str, Any], loaded: bool) -> None:
@@ -80,9 +83,7 @@ def refuse_too_large(graph: Graph, target: Target, options: Mapping[str, Any], l
         )
 
 
-def describe(
-    graph: Graph, builder: Builder, top: Top, entries: list[Entry], names: Mapping[Op, str], depth: int
-) -> dict[str, Any]:
+def describe(graph: Graph, builder: Builder, top: Top, entries: list[Entry]) -> dict[str, Any]:
     """Ports, layout, registers and probes as plain data."""
 
     def port(name: str, op: Op) -> dict[str, Any]:
@@ -90,6 +91,7 @@ def describe(
         facts = {"name": name, "elements": op.tensor.size, "bits": op.format.bits, "signed": lo < 0}
         return {**facts, "shape": list(op.shape), "format": str(op.format)}
 
+    names = Printer(graph).names
     probes = []
     for module in builder.modules:
         for signal in module.drives.values():
@@ -102,7 +104,7 @@ def describe(
         "ports": {"input_bits": top.input_bits, "output_bits": top.output_bits, "address_bits": top.address_bits},
         "inputs": [port(i.name, i) for i in graph.inputs],
         "outputs": [port(n, o) for n, o in graph.outputs],
-        "latency": depth,
+        "latency": builder.plan.depth,
         "initiation_interval": 1,
         "registers": [e.as_dict() for e in entries],
         "register_words": words,

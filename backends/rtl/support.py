@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgec.backends.rtl.lower import LOWERINGS
+from edgec.backends.rtl.lower import LOWERINGS, is_data
 from edgec.backends.rtl.schedule import HEAVY, LIGHT, MOVES
 from edgec.diagnostics import Diagnostic
 from edgec.formats import Affine, Fixed, Format, Integer
@@ -37,7 +37,11 @@ def unsupported(graph: Graph, loaded: bool = False) -> list[Diagnostic]:
 
 def _problem(op: Op, loaded: bool) -> tuple[str, str, str | None, str | None] | None:
     formats = [op.format] if hasattr(op.type, "format") else []
-    formats += [o.format for o in op.operands if hasattr(o.type, "format") and not isinstance(o, Constant)]
+    formats += [
+        o.format
+        for i, o in enumerate(op.operands)
+        if hasattr(o.type, "format") and (not isinstance(o, Constant) or is_data(op, i))
+    ]
     if any(f.is_float for f in formats):
         what = f"{op.mnemonic} computes with floats" if not isinstance(op, Input) else "the input is a float"
         remedy = "quantise the model (--quantize bits=8), or leave a floating-point end to the host (--cut-float-tail)"
@@ -63,26 +67,32 @@ def _problem(op: Op, loaded: bool) -> tuple[str, str, str | None, str | None] | 
 
 
 def _format_problem(fmt: Format, op: Op) -> tuple[str, str, str | None, str | None] | None:
-    base = fmt.base if isinstance(fmt, Affine) else fmt
-    if not isinstance(base, ACTIVATIONS) or (isinstance(fmt, Affine) and isinstance(base, Binary)):
+    if not _on_wires(fmt):
         return "E0310", f"activations in {fmt}", "wires carry int, fixed, affine, binary or ternary", "requantise"
     if fmt.bits > 62:
         return "E0310", f"{op.mnemonic} gives {fmt.bits} bits", "at most 62", "requantise to fewer"
     return None
 
 
+def _on_wires(fmt: Format) -> bool:
+    """Whether wires carry `fmt`: its codes are its levels, or it is binary."""
+    base = fmt.base if isinstance(fmt, Affine) else fmt
+    return isinstance(base, ACTIVATIONS) and not (isinstance(fmt, Affine) and isinstance(base, Binary))
+
+
 def _mac_problem(op: Conv | Dense, loaded: bool) -> tuple[str, str, str | None, str | None] | None:
     if not isinstance(op.w, Constant) or (op.b is not None and not isinstance(op.b, Constant)):
         return "E0310", f"{op.mnemonic} with weights that are computed", None, None
     if loaded:
-        base = op.w.format.base if isinstance(op.w.format, Affine) else op.w.format
-        if not isinstance(base, Integer | Fixed | Ternary | Binary) or op.w.format.zero_point_array.any():
-            return (
-                "E0310",
-                f"loaded weights in {op.w.format}",
-                "a register bank holds int, fixed, ternary or binary",
-                None,
-            )
+        held = [("weights", op.w.format)] + ([("bias", op.b.format)] if op.b is not None else [])
+        for role, fmt in held:
+            if not _on_wires(fmt) or fmt.zero_point_array.any():
+                why = "a register bank holds int, fixed, ternary or binary without zero point"
+                return "E0310", f"loaded {role} in {fmt}", why, None
+    for quantizer in (op.product, op.acc, op.out):
+        if quantizer is not None and not _on_wires(quantizer.format):
+            why = "sums are brought into int, fixed, affine, binary or ternary"
+            return "E0310", f"{op.mnemonic} through {quantizer.format}", why, None
     if op.product is not None:
         ends = np.array(product_range(centered_range(op.x.format), centered_range(op.w.format)), object)
         drop = (op.x.format.frac or 0) + (op.w.format.frac or 0) - (op.product.format.frac or 0)

@@ -83,7 +83,7 @@ def round_to(x: Wire, frac: int, rounding: Rounding = "floor") -> Wire:
 def clamp(x: Wire, lo: int, hi: int) -> Wire:
     """min(max(x, lo), hi), bounds as integers in the unit of x."""
     i = x.interval
-    if i.hi <= lo or i.lo >= hi:
+    if i.hi <= lo or i.lo >= hi or lo == hi:
         return Const(lo if i.hi <= lo else hi, unit=i.frac)
     if lo == 0 and i.lo < 0:  # a rectifier: AND with the inverted sign
         kept = bitwise("and", bits(x, 0, Interval(0, i.hi).width), invert(bits(x, x.width - 1, 1)))

@@ -5,6 +5,6 @@ Intervals are exact, so wires can be narrower than their format. One file a grou
 """
 
 from edgec.backends.rtl.lower import detector, elementwise, mac, moves, pool  # noqa: F401  (they register)
-from edgec.backends.rtl.lower.registry import LOWERINGS, Layer, format_interval, lower
+from edgec.backends.rtl.lower.registry import LOWERINGS, Layer, format_interval, is_data, lower
 
-__all__ = ["LOWERINGS", "Layer", "format_interval", "lower"]
+__all__ = ["LOWERINGS", "Layer", "format_interval", "is_data", "lower"]

@@ -20,6 +20,7 @@ from edgec.backends.rtl.lower.registry import (
     lowers,
     per_channel,
     unit,
+    zero_points,
 )
 from edgec.formats import Format, Quantizer
 from edgec.formats_compressed import Binary
@@ -82,13 +83,14 @@ def relu(layer: Layer, op: Relu, x: Wires) -> Wires:
     if isinstance(fmt, Binary):
         return full(op.shape, Const(1, 1))  # max(-1, 0) has no code: the op is refused before it comes here
     lo, hi = fmt.level_range
-    floor = max(lo, int(fmt.zero_point_array[0]))
-    return each(lambda w: clamp(w, floor, hi), x)
+    return each(lambda w, zero: clamp(w, max(lo, int(zero)), hi), x, zero_points(fmt, op.shape))
 
 
 @lowers(Clip)
 def clip(layer: Layer, op: Clip, x: Wires) -> Wires:
     lo, hi = clip_levels(op.format, op.lo, op.hi)
+    if isinstance(op.format, Binary):
+        lo, hi = (lo + 1) // 2, (hi + 1) // 2  # its wires carry codes
     return each(lambda w: clamp(w, lo, hi), x)
 
 

@@ -26,8 +26,7 @@ from edgec.backends.rtl.circuit.multiply import (
 from edgec.backends.rtl.circuit.state import instantiate
 from edgec.backends.rtl.circuit.wire import Const, Input, Wire, bits, concat, with_frac
 from edgec.backends.rtl.lower.elementwise import bring
-from edgec.backends.rtl.lower.registry import Layer, Wires, centered, format_interval, lowers, unit
-from edgec.formats import Fixed
+from edgec.backends.rtl.lower.registry import Layer, Wires, centered, format_interval, lowers, sign_of_bit, unit
 from edgec.formats_compressed import Binary
 from edgec.ops import Constant, Conv, Dense
 
@@ -86,8 +85,8 @@ class Mac:
             assert isinstance(op.w, Constant)
             self.levels = op.w.levels.reshape(op.w.shape[0], -1)
         self.bias = op.b.levels if isinstance(op.b, Constant) and b is None else None
-        self.bias_frac = unit(op.b.format) if op.b is not None else 0
         dyadic = op.x.format.frac is not None and op.w.format.frac is not None
+        self.bias_frac = (op.b.format.frac or 0) if op.b is not None and dyadic else 0
         self.x_frac = op.x.format.frac if dyadic else 0
         self.w_frac = op.w.format.frac if dyadic else 0
         assert self.x_frac is not None and self.w_frac is not None
@@ -149,6 +148,10 @@ class Mac:
     def level(self, x: Wire) -> Wire:
         return with_frac(centered(np.array([x], object), self.op.x.format)[0], 0)
 
+    def bias_level(self, code: Wire) -> Wire:
+        assert self.op.b is not None
+        return with_frac(centered(np.array([code], object), self.op.b.format)[0], 0)
+
     # --- loaded weights --------------------------------------------------------------------------------------
 
     def loaded(self, xs: list[Wire], taps: np.ndarray, members: range) -> list[Wire]:
@@ -196,7 +199,7 @@ class Mac:
             assert op.b is not None
             b = Input("b", format_interval(op.b.format))
             inputs.append([b])
-            matrix.add(with_frac(b, 0), self.sum_frac - self.bias_frac)
+            matrix.add(self.bias_level(b), self.sum_frac - self.bias_frac)
         return Circuit(name, {"y": [self.finish(matrix.total())]}, inputs)
 
     def add_chunk(self, matrix: Matrix, xs: Sequence[Wire], codes: Sequence[Wire], booth: bool) -> None:
@@ -223,8 +226,11 @@ class Mac:
         """The sum in the accumulator's and the output's format."""
         for quantizer in (self.op.acc, self.op.out):
             if quantizer is not None:
-                total = bring(total, quantizer)
-        return total if isinstance(self.op.format, Fixed) else with_frac(total, 0)
+                fmt = quantizer.format
+                total = with_frac(bring(total, quantizer), fmt.frac or 0)
+                if isinstance(fmt, Binary) and quantizer is not self.op.out and self.op.out is not None:
+                    total = sign_of_bit(total)
+        return with_frac(total, unit(self.op.format))
 
 
 def add_constant_products(matrix: Matrix, xs: Sequence[Wire], weights: np.ndarray, fmt: object, shift: int) -> None:

@@ -12,10 +12,11 @@ from edgec.backends.rtl.circuit.interval import Interval
 from edgec.backends.rtl.circuit.logic import bitwise, invert, mux
 from edgec.backends.rtl.circuit.matrix import Matrix, scale
 from edgec.backends.rtl.circuit.rounding import overflow_to, round_to
-from edgec.backends.rtl.circuit.wire import Const, Wire, bits, cast, shift_right_floor, with_frac
+from edgec.backends.rtl.circuit.wire import Const, Wire, bits, cast, narrow, shift_right_floor, with_frac
 from edgec.backends.rtl.lower.elementwise import real
 from edgec.backends.rtl.lower.registry import Layer, Wires, centered, each, lowers, unit
 from edgec.formats import Quantizer
+from edgec.formats_compressed import Binary
 from edgec.interp.pool import window_counts
 from edgec.ops import ArgMax, AvgPool, MaxPool, Reduce
 
@@ -69,6 +70,8 @@ def avg_pool(layer: Layer, op: AvgPool, x: Wires) -> Wires:
     def one(window: list[Wire], count: int) -> Wire:
         total = sum_of(window) if window else Const(0, unit=frac)
         mean = divide(total, int(count), frac, quantizer.rounding)
+        if isinstance(target, Binary):
+            return at_least(mean, Const(0, unit=frac))
         moved = add(mean, Const(zero, unit=frac)) if zero else mean
         return with_frac(overflow_to(moved, *target.level_range, quantizer.overflow), unit(target))
 
@@ -84,7 +87,7 @@ def divide(x: Wire, divisor: int, frac: int, rounding: str) -> Wire:
     n = with_frac(scale(x, 1 << up), 0) if up > 0 else with_frac(x, 0)
     d = divisor << max(-up, 0)
     quotient = floor_divide(n, d)
-    remainder = cast(subtract(n, scale(quotient, d)), Interval(0, d - 1))
+    remainder = narrow(subtract(n, scale(quotient, d)), Interval(0, d - 1))
     twice = scale(remainder, 2)
     negative = bits(n, n.width - 1, 1) if n.signed else Const(0, 1)
     above, tie_or_above = at_least(twice, Const(d + 1)), at_least(twice, Const(d))

@@ -13,7 +13,7 @@ from edgec.backends.rtl.circuit.interval import Interval
 from edgec.backends.rtl.circuit.wire import Const, Wire, bits, cast, concat
 from edgec.formats import Fixed, Format
 from edgec.formats_compressed import Binary
-from edgec.ops import Constant, Op
+from edgec.ops import Add, Constant, Conv, Dense, Lut, Mul, MultiThreshold, Op, Requantize, Sub
 
 Wires = np.ndarray
 """Object array of `Wire` in the shape of the op."""
@@ -48,8 +48,25 @@ def lowers(*classes: type[Op]) -> Callable[[Lowering], Lowering]:
 
 
 def lower(layer: Layer, op: Op, operands: list[Wires | None]) -> Wires:
-    """The wires of `op` from those of its operands."""
-    return LOWERINGS[type(op)](layer, op, *operands)
+    """The wires of `op` from those of its operands; None is a constant that is not loaded."""
+    wires = [
+        constant_wires(o) if w is None and isinstance(o, Constant) and is_data(op, i) else w
+        for i, (o, w) in enumerate(zip(op.operands, operands, strict=True))
+    ]
+    return LOWERINGS[type(op)](layer, op, *wires)
+
+
+def is_data(op: Op, position: int) -> bool:
+    """Whether an operand is data that a lowering wants as wires even where it is constant: no parameter."""
+    if isinstance(op, Add | Sub | Mul):
+        return False
+    return position == 0 or not isinstance(op, Conv | Dense | Requantize | MultiThreshold | Lut)
+
+
+def constant_wires(constant: Constant) -> Wires:
+    """The codes of a constant as wires."""
+    frac = unit(constant.format)
+    return each(lambda v: Const(int(v), unit=frac), constant.data.astype(object))
 
 
 def format_interval(fmt: Format) -> Interval:
@@ -89,8 +106,14 @@ def centered(wires: Wires, fmt: Format) -> Wires:
     """Levels minus zero point; for `binary` the levels -1 and +1."""
     if isinstance(fmt, Binary):
         return each(sign_of_bit, wires)
-    zero = int(fmt.zero_point_array[0])
-    return each(lambda w: add(w, Const(-zero, unit=w.frac)), wires) if zero else wires
+    if not fmt.zero_point_array.any():
+        return wires
+    return each(lambda w, zero: add(w, Const(-int(zero), unit=w.frac)), wires, zero_points(fmt, wires.shape))
+
+
+def zero_points(fmt: Format, shape: tuple[int, ...]) -> np.ndarray:
+    """The zero point of every element of a tensor, int64."""
+    return per_channel(fmt.zero_point_array, fmt.axis or 0, shape)
 
 
 def sign_of_bit(code: Wire) -> Wire:
