@@ -1,4 +1,4 @@
-"""Hypothesis strategies of all blocks without weights: elementwise ops, format changes, pooling, moves, detector ops."""
+"""Hypothesis strategies of the blocks without weights: elementwise ops, format changes, pooling, moves, detectors."""
 
 from __future__ import annotations
 
