@@ -17,6 +17,9 @@ from edgec.backends.rtl.circuit.wire import require
 WORD = 64
 """Verilator compiles functions that it does not inline only up to results of this width."""
 
+LINT_OFF, LINT_ON = (f"/* verilator lint_{way} UNUSEDSIGNAL */" for way in ("off", "on"))
+"""Ports are whole tensors, of which a module need not read every bit."""
+
 
 def function_name(circuit: Circuit) -> str:
     return f"f_{circuit.name}"
@@ -107,8 +110,7 @@ def emit_design(circuits: Sequence[Circuit], package: str) -> dict[str, str]:
         "// The operators of every module as functions; synthesis takes the adder cells instead.",
         "`ifndef EDGEC_CELLS",
     ]
-    text += ["/* verilator lint_off UNUSEDSIGNAL */", f"package {package};", *functions, "endpackage"]
-    text += ["/* verilator lint_on UNUSEDSIGNAL */", "`endif", ""]
+    text += [LINT_OFF, f"package {package};", *functions, "endpackage", LINT_ON, "`endif", ""]
     files = {f"{package}.sv": "\n".join(text)}
     if not functions:
         files = {}
@@ -127,15 +129,15 @@ def two_bodies(circuit: Circuit, package: str) -> str:
         for port, ws in named.items()
     ]
     call = ", ".join(circuit.input_ports) or "'0"
-    lines = ["`default_nettype none", f"module {circuit.name} (", ",\n".join(ports), ");", "`ifdef EDGEC_CELLS"]
-    lines += ["  /* verilator lint_off UNUSEDSIGNAL */", *(f"  {line}" for line in body), "`else"]
+    lines = ["`default_nettype none", LINT_OFF, f"module {circuit.name} (", ",\n".join(ports), ");"]
+    lines += ["`ifdef EDGEC_CELLS", *(f"  {line}" for line in body), "`else"]
     lines += [f"  wire {vector(result_width(circuit))}result = {package}::{function_name(circuit)}({call});"]
     lsb = 0
     for port, wires in circuit.output_ports.items():
         width = sum(w.width for w in wires)
         lines.append(f"  assign {port} = {Ref('result', lsb, width, result_width(circuit)).text};")
         lsb += width
-    return "\n".join([*lines, "`endif", "endmodule", "`default_nettype wire", ""])
+    return "\n".join([*lines, "`endif", "endmodule", LINT_ON, "`default_nettype wire", ""])
 
 
 class CellEmitter(Emitter):

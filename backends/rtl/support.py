@@ -7,7 +7,7 @@ import numpy as np
 from edgec.backends.rtl.lower import LOWERINGS, is_data
 from edgec.backends.rtl.schedule import HEAVY, LIGHT, MOVES
 from edgec.diagnostics import Diagnostic
-from edgec.formats import Affine, Fixed, Format, Integer
+from edgec.formats import Affine, Fixed, Format, Integer, TensorType
 from edgec.formats_compressed import Binary, Ternary
 from edgec.graph import Graph
 from edgec.ops import Constant, Conv, Dense, Gather, Input, Op, Pad, Relu, centered_range
@@ -20,11 +20,14 @@ ACTIVATIONS = (Integer, Fixed, Binary, Ternary)
 
 def unsupported(graph: Graph, loaded: bool = False) -> list[Diagnostic]:
     """One diagnostic for every op of `graph` that this backend cannot build."""
-    problems = [
-        Diagnostic("E0310", f"output {name!r} is a constant", op.label, op.mnemonic, None, "leave it out of the model")
-        for name, op in graph.outputs
-        if isinstance(op, Constant)
-    ]
+    problems = []
+    for name, op in graph.outputs:
+        if isinstance(op, Constant):
+            what, remedy = f"output {name!r} is a constant", "leave it out of the model"
+            problems.append(Diagnostic("E0310", what, op.label, op.mnemonic, None, remedy))
+        elif not isinstance(op.type, TensorType):
+            what, remedy = f"output {name!r} has several results", "take one with get"
+            problems.append(Diagnostic("E0310", what, op.label, op.mnemonic, None, remedy))
     for op in graph.ops:
         if isinstance(op, Constant):
             continue
@@ -46,6 +49,8 @@ def _problem(op: Op, loaded: bool) -> tuple[str, str, str | None, str | None] | 
         what = f"{op.mnemonic} computes with floats" if not isinstance(op, Input) else "the input is a float"
         remedy = "quantise the model (--quantize bits=8), or leave a floating-point end to the host (--cut-float-tail)"
         return "E0311", what, "the RTL backend computes in integers", remedy
+    if isinstance(op.type, TensorType) and op.tensor.size == 0:
+        return "E0310", f"{op.mnemonic} gives a tensor without elements", f"its shape is {list(op.shape)}", None
     if isinstance(op, Input):
         return _format_problem(op.format, op)
     if not isinstance(op, HEAVY + LIGHT + MOVES) or type(op) not in LOWERINGS:

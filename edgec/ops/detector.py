@@ -89,6 +89,7 @@ class PackBits(Op):
         fmt = self.x.format
         require(not fmt.is_float and not fmt.signed, f"packs unsigned codes, not {fmt}")
         require((self.keep > 0) != bool(self.mask), "either keep or mask")
+        require(self.x.shape != (), "a scalar has no axis to pack along")
         n = self.x.shape[-1]
         if self.mask:
             require(len(self.mask) == n * fmt.bits, f"mask of {len(self.mask)} flags for {n * fmt.bits} bits")

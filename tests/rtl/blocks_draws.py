@@ -100,10 +100,10 @@ def constants(draw: Draw, fmt: Format, shape: tuple[int, ...]) -> Constant:
     kind = draw(st.sampled_from(["dense", "dense", "sparse", "row", "ends"]))
     if kind == "ends":
         data = np.where(generator.random(shape) < 0.5, *fmt.code_range)
-    elif kind != "dense" and fmt.has_zero:
+    elif kind != "dense" and fmt.axis is None and fmt.has_zero:
         zero = int(fmt.encode(np.zeros(1))[0])
         data = np.where(generator.random(shape) < 0.6, zero, data)
-        if kind == "row" and shape:
+        if kind == "row" and len(data.shape) and data.size:
             data[0] = zero
     return Constant(data, type=TensorType(fmt, shape))
 

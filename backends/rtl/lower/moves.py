@@ -32,7 +32,7 @@ def concat(layer: Layer, op: Concat, *xs: Wires) -> Wires:
 
 @lowers(Slice)
 def slice_(layer: Layer, op: Slice, x: Wires) -> Wires:
-    return x[op.slices()]
+    return x[(*op.slices(), ...)]  # of a scalar too an array
 
 
 @lowers(Pad)

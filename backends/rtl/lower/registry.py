@@ -98,8 +98,9 @@ def each(function: Callable[..., Wire], *arrays: Wires) -> Wires:
 def per_channel(values: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
     """Parameters [1] or [C] broadcast over `shape` along `axis`."""
     view = [1] * len(shape)
-    view[axis % len(shape) if shape else 0] = values.size
-    return np.broadcast_to(values.reshape(view if values.size > 1 else [1] * len(shape)), shape)
+    if values.size > 1:
+        view[axis % len(shape)] = values.size
+    return np.broadcast_to(values.reshape(view), shape)
 
 
 def centered(wires: Wires, fmt: Format) -> Wires:
