@@ -1,0 +1,1 @@
+"""Networks of additions that multiply by a constant matrix, smaller than one tree an output."""
