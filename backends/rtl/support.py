@@ -49,8 +49,9 @@ def _problem(op: Op, loaded: bool) -> tuple[str, str, str | None, str | None] | 
         what = f"{op.mnemonic} computes with floats" if not isinstance(op, Input) else "the input is a float"
         remedy = "quantise the model (--quantize bits=8), or leave a floating-point end to the host (--cut-float-tail)"
         return "E0311", what, "the RTL backend computes in integers", remedy
-    if isinstance(op.type, TensorType) and op.tensor.size == 0:
-        return "E0310", f"{op.mnemonic} gives a tensor without elements", f"its shape is {list(op.shape)}", None
+    for o in (op, *(o for i, o in enumerate(op.operands) if is_data(op, i))):
+        if isinstance(o.type, TensorType) and o.tensor.size == 0:
+            return "E0310", f"{op.mnemonic} of a tensor without elements", f"a shape is {list(o.shape)}", None
     if isinstance(op, Input):
         return _format_problem(op.format, op)
     if not isinstance(op, HEAVY + LIGHT + MOVES) or type(op) not in LOWERINGS:

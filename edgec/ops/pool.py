@@ -81,6 +81,9 @@ class AvgPool(_Pool):
         dyadic = fmt.frac is not None and target.frac is not None
         same_unit = fmt.scale_array.tolist() == target.scale_array.tolist()
         require(dyadic or same_unit, f"{fmt} and {target} have different units: requantize")
+        places = abs((target.frac or 0) - (fmt.frac or 0)) if dyadic else 0
+        bits = fmt.bits + math.prod(self.kernel).bit_length() + places
+        require(bits <= 62, f"the mean of {fmt} in the unit of {target} needs {bits} bits; at most 62")
         return TensorType(target, shape)
 
 
