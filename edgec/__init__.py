@@ -1,7 +1,8 @@
 """edgec: the hardware-aware edge deployment compiler.
 
-The verbs of the command line are functions here: `load`, `inspect`, `estimate`, `build`, `verify`, `cosim`.
-Nothing heavy is imported before it is used.
+The verbs of the command line are functions here: `load`, `inspect`, `estimate`, `build`, `verify`, `cosim`, `synth`,
+`power`, `faults`,
+`calibrate`. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -10,11 +11,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgec.api import build, cosim, encode_frames, estimate, inspect, load, verify
+    from edgec.api import build, calibrate, cosim, encode_frames, estimate, faults, inspect, load, power, synth, verify
     from edgec.diagnostics import EdgecError
 
 __version__ = "0.1.0"
-__all__ = ["EdgecError", "build", "cosim", "encode_frames", "estimate", "inspect", "load", "verify"]
+__all__ = [
+    "EdgecError",
+    "build",
+    "calibrate",
+    "cosim",
+    "encode_frames",
+    "estimate",
+    "faults",
+    "inspect",
+    "load",
+    "power",
+    "synth",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

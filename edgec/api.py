@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,22 @@ import numpy as np
 
 from edgec.artefact import Artefact
 from edgec.backend import BuildPlan, load_backend
+from edgec.compression import COMPRESSION, recipe_of
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError
 from edgec.frames import encode_frames, match_inputs, read_arrays
 from edgec.graph import Graph
+from edgec.keywords import KEYWORDS
 from edgec.options import Options
 from edgec.pipeline import Context, Step, make_step, parse_pipeline, run_pipeline
 from edgec.target import Target, load_target
 from edgec.text_parser import parse_format
 
 if TYPE_CHECKING:
+    from edgec.hw.calibrate import Calibration
     from edgec.hw.estimate import Estimate
+    from edgec.hw.synth import Synthesis
+    from edgec.hw.toggle.power import Power
 
 Model = str | Path | Graph
 Frames = Mapping[str, np.ndarray]
@@ -39,7 +44,9 @@ class Compiled:
     context: Context
     stages: list[tuple[str, Graph]] = field(default_factory=list)
     quantised: tuple[Graph, Graph] | None = None
-    """The graphs before and after post-training quantisation, where that was asked for."""
+    """The graphs before and after compression and post-training quantisation, where that was asked for."""
+    uncompressed: Graph | None = None
+    """The graph before the passes of the recipe, where there is one."""
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
@@ -52,9 +59,9 @@ class Compiled:
 
 
 def identifier(name: str) -> str:
-    """`name` as a lower-case identifier."""
+    """`name` as a lower-case identifier that is no keyword of a generated language."""
     text = "".join(c.lower() if c.isascii() and c.isalnum() else "_" for c in name).strip("_") or "net"
-    return text if text[0].isalpha() else f"n{text}"
+    return text if text[0].isalpha() and text not in KEYWORDS else f"n{text}"
 
 
 def load(model: Model, *, batch: int | None = None, dims: Mapping[str, int] | None = None) -> Graph:
@@ -75,10 +82,14 @@ def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
     extra: list[Step] = []
     if options.strip_softmax:
         extra.append(make_step("strip-softmax", {}))
-    if options.quantize is not None:
+    recipe = recipe_of(options.compress, options.weights_format, options.prune)
+    if options.quantize is not None or recipe is not None:
         extra += parse_pipeline("quantize" + (f"{{{options.quantize}}}" if options.quantize else ""))
     where = names.index("integerize") if "integerize" in names else len(steps)
     steps[where:where] = extra
+    if recipe is not None:  # in front of batch-norm folding, which leaves compressed weights alone
+        before = names.index("fold-batch-norm") if "fold-batch-norm" in names else where
+        steps[before:before] = recipe.steps()
     if options.input_format is not None:
         try:
             fmt = parse_format(options.input_format)
@@ -116,12 +127,16 @@ def compile_model(
     data = match_inputs(calibration, source) if calibration is not None else None
     context = Context(calibration=data, seed=options.seed)
     compiled = Compiled(source, source, chip, options, steps, context)
+    recipe = recipe_of(options.compress, options.weights_format, options.prune)
+    first = next((s for s in steps if s.name in COMPRESSION or s.name == "quantize"), None)
 
     def after(index: int, step: Step, graph: Graph) -> None:
         if keep_stages:
             compiled.stages.append((f"{index + 1:02d}-{step.name}", graph))
+        if step is first and (recipe is not None or step.name in COMPRESSION):
+            compiled.uncompressed = compiled.graph
         if step.name == "quantize":
-            compiled.quantised = (compiled.graph, graph)
+            compiled.quantised = (compiled.uncompressed or compiled.graph, graph)
         compiled.graph = graph
 
     run_pipeline(source, steps, context, after=after)
@@ -130,7 +145,12 @@ def compile_model(
 
 def backend_options(compiled: Compiled) -> dict[str, Any]:
     """What the backend is told besides graph and target: the target's options under those of the build."""
-    chosen = {k: v for k, v in compiled.options.as_dict().items() if k in ("weights", "clock_mhz", "max_area_kge")}
+    told = ("mode", "fps", "folding", "weights", "constant_sharing", "clock_mhz", "max_area_kge", "harden")
+    chosen = {k: v for k, v in compiled.options.as_dict().items() if k in told}
+    if compiled.options.ranking is not None:
+        from edgec.ranking import read_ranking
+
+        chosen["ranking"] = read_ranking(compiled.options.ranking)
     return {**compiled.target.options, **chosen, "name": compiled.name}
 
 
@@ -217,6 +237,107 @@ def cosim(
     )
 
 
+def synth(
+    artefact: str | Path | Artefact,
+    liberty: str | Path | None = None,
+    *,
+    check: bool = False,
+    timeout: float = 1800.0,
+) -> Synthesis:
+    """Map the RTL of an artefact onto a cell library with yosys; the result stands in the artefact's `synth/`.
+
+    `liberty` is a .lib or .lib.gz file, `osu018` or `gate-equivalents`; without it osu018 where Debian's package is
+    installed, else gate-equivalents. `check` compares the mapped netlist with the RTL (E0504)."""
+    from edgec.hw.synth import synthesise
+
+    opened = artefact if isinstance(artefact, Artefact) else Artefact.open(artefact)
+    return synthesise(opened, liberty, check=check, timeout=timeout)
+
+
+def calibrate(
+    liberty: str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    name: str | None = None,
+    base: str | None = None,
+    seed: int = 1,
+    timeout: float = 1800.0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Calibration:
+    """Fit a target to a cell library on synthesised and simulated designs; written to the target file `out`.
+
+    `liberty` as for `synth`; `base` is the target that has what no library says, such as the placement density."""
+    from edgec.hw.calibrate import calibrate as fit
+    from edgec.hw.calibrate import check_destination, write_target
+
+    where = Path(out) if out is not None else None
+    if where is not None:
+        check_destination(where)
+        name = name or where.stem
+    result = fit(liberty, name=name, base=base, seed=seed, timeout=timeout, progress=progress)
+    if where is not None:
+        write_target(result, where)
+    return result
+
+
+def power(
+    artefact: str | Path | Artefact,
+    liberty: str | Path | None = None,
+    *,
+    frames: Frames | str | Path | None = None,
+    vectors: int | None = None,
+    seed: int = 1,
+    clock_mhz: float | None = None,
+    wire_ff: float | None = None,
+    timeout: float = 1800.0,
+) -> Power:
+    """Energy of an inference by gate-level simulation of the mapped netlist, by layer and kind, glitches included.
+
+    The netlist is that of `synth` (mapped now if there is none); `frames` are real values, else `vectors` random ones.
+    Raises E0501 when the gates compute something else than the interpreter. `wire_ff`: see docs/power.md."""
+    from edgec.hw.timing import Conditions
+    from edgec.hw.toggle.power import measure
+
+    opened = artefact if isinstance(artefact, Artefact) else Artefact.open(artefact)
+    assumed = Conditions(wire_ff=wire_ff)
+    chosen = {"frames": frames, "vectors": vectors, "seed": seed, "clock_mhz": clock_mhz, "timeout": timeout}
+    return measure(opened, liberty, conditions=assumed, **chosen)
+
+
+def faults(
+    artefact: str | Path | Artefact,
+    *,
+    samples: int | None = None,
+    exhaustive: bool = False,
+    classes: Sequence[str] = ("weight", "data", "control"),
+    seed: int = 0,
+    frames: Frames | str | Path | None = None,
+    labels: np.ndarray | None = None,
+    metric: Callable[[Frames], np.ndarray] | None = None,
+    weight_bits: int | None = None,
+    rank: str | Path | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    timeout: float = 1800.0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Flip flip-flops in the simulated RTL and weight bits in the interpreter; the report, also in `faults.json`.
+
+    `samples` flips (2000), or every flip-flop once if `exhaustive`. `frames` are real input values (the golden frames
+    if none); `labels` [F] or `metric` (real outputs by name [N, *shape] -> loss of every frame [N]) say what a change
+    costs. `weight_bits` limits the weight bits that are interpreted (all). `rank` is a file for the ranking of all
+    weight bits, which `Options.ranking` takes. `resume` goes on with an interrupted campaign of the same options.
+    Raises E0505, after the report was written, when a protected flip-flop fails.
+    """
+    from edgec.hw.faults import Settings, run_campaign
+
+    opened = artefact if isinstance(artefact, Artefact) else Artefact.open(artefact)
+    settings = Settings(samples, exhaustive, tuple(classes), seed, weight_bits, jobs, timeout)
+    return run_campaign(
+        opened, settings, frames=frames, labels=labels, metric=metric, resume=resume, rank=rank, progress=progress
+    )
+
+
 __all__ = [
     "Compiled",
     "build",
@@ -224,9 +345,12 @@ __all__ = [
     "cosim",
     "encode_frames",
     "estimate",
+    "faults",
     "inspect",
     "load",
     "pipeline",
     "plan",
+    "power",
+    "synth",
     "verify",
 ]

@@ -25,8 +25,13 @@ MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 BUILD_FOLDER = "sim/"
 """Where a user may build: files that are not listed are let pass there, listed ones are checked as everywhere."""
+SYNTHESIS_FOLDER = "synth"
+"""Where `edgec synth` writes, later than the build: its files are not listed, and hashed by their own report."""
 RESULTS = "verify.json"
 """What `edgec verify` found: written later than the artefact, so neither hashed nor required."""
+FAULTS, FAULTS_TABLE, FAULTS_PROGRESS = "faults.json", "faults.csv", "faults.progress"
+"""What `edgec faults` found, likewise; and how far it came, while it is not finished."""
+LATER = (RESULTS, FAULTS, FAULTS_TABLE, FAULTS_PROGRESS)
 
 
 def to_json(data: Any) -> bytes:
@@ -118,6 +123,13 @@ def check_destination(path: Path) -> bool:
     return True
 
 
+def check_destination_file(path: Path) -> None:
+    """E0212 where no file `path` can be written, for commands that work for minutes before they write it."""
+    if path.is_dir() or not path.parent.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise EdgecError("E0212", f"{path} cannot be written", why=reason)
+
+
 def write_aside(path: Path, data: bytes) -> None:
     """Replace one file atomically."""
     try:
@@ -187,13 +199,13 @@ class Artefact:
         listed = {name: entry.get("sha256") for name, entry in self.manifest["files"].items()}
         present = {
             p.relative_to(self.path).as_posix() for p in self.path.rglob("*") if p.is_file() and p.name != "__pycache__"
-        } - {SUMS, RESULTS}
+        } - {SUMS, *LATER}
         problems = []
         for name in sorted(present | set(sums) | set(listed)):
             if name not in present:
                 problems.append(f"{name}: missing")
-            elif name not in sums and name not in listed and name.startswith(BUILD_FOLDER):
-                continue  # `make` in sim/ leaves its products there
+            elif name not in sums and name not in listed and name.startswith((BUILD_FOLDER, f"{SYNTHESIS_FOLDER}/")):
+                continue  # `make` in sim/ leaves its products there, `edgec synth` its results beside it
             elif name not in sums or (name != MANIFEST and name not in listed):
                 problems.append(f"{name}: not listed")
             else:

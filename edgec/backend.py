@@ -15,9 +15,47 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgec.diagnostics import EdgecError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgec.graph import Graph
+    from edgec.ops import Op
+
+AND, XOR, MUX, AO22, MAJORITY, HALF_ADDER, FULL_ADDER, INVERTER = range(8)
+"""Kinds of gates in a `GateNetlist`; operands of MUX: select, high, low; of AO22: a, b, c, d of a b or c d."""
+
+
+@dataclass(frozen=True, eq=False)
+class GateNetlist:
+    """Combinational cells on one-bit nets, in any order. Net 0 is the constant 0; a literal is 2 * net + inverted.
+
+    `inputs` are nets, `outputs` literals, in the order of the circuit's ports, lowest bit first. Gate i is of
+    `kinds[i]`, reads the literals `operands[i]` [4] and drives the nets `results[i]` [2] (sum and carry of adders; -1:
+    none). `children` are netlists inside this one: each with the literals that it reads and the nets that it drives.
+    """
+
+    nets: int
+    inputs: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    kinds: NDArray[np.int8]
+    operands: NDArray[np.int64]
+    results: NDArray[np.int64]
+    children: tuple[tuple[GateNetlist, NDArray[np.int64], NDArray[np.int64]], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Logic:
+    """What stands behind a kernel's counts: `gates` makes its netlist when asked, `reads` are the tensors on its inputs
+    with the bits of one element, in order; `writes` the same for its outputs. Constants among `reads` hold still."""
+
+    gates: Callable[[], GateNetlist]
+    reads: tuple[tuple[Op, int], ...]
+    writes: tuple[tuple[Op, int], ...]
 
 
 @dataclass(frozen=True)
@@ -27,6 +65,9 @@ class Kernel:
     `cells` counts circuit elements (`full_adder`, `half_adder`, `and2`, `or2`, `xor2`, `inv`, `mux2`,
     `dff`, `dff_enable`, ...); `state` the flip-flops by class (`weight`, `data`, `control`). `cycles` is the
     latency this kernel adds; `path` the cells on its longest combinational path in order of kind -> count.
+    `activations` is how often its inputs change in one inference (more than once where it is used again and again);
+    `constant`: its logic is a network of constant weights. `logic` is the netlist itself, where it is known.
+    `memory` counts bits of `rom` and `sram`, `accesses` the bits that are read or written in one inference.
     """
 
     name: str
@@ -41,6 +82,11 @@ class Kernel:
     path: Mapping[str, int] = field(default_factory=dict)
     weight_bits: int = 0
     output_bits: int = 0
+    activations: float = 1.0
+    constant: bool = False
+    memory: Mapping[str, int] = field(default_factory=dict)
+    accesses: Mapping[str, float] = field(default_factory=dict)
+    logic: Logic | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -48,7 +94,8 @@ class BuildPlan:
     """Files (relative path -> bytes), what is needed to use them, and what they cost.
 
     `interface` is plain data for the manifest: ports, layout of inputs and outputs on them, latency, initiation
-    interval, register map, probes of inner layers. `network_id` identifies the structure without the weights.
+    interval, register map, probes of inner layers. `network_id` identifies the structure without the weights. `graph`
+    is what was scheduled; the `logic` of kernels speaks of its ops.
     """
 
     backend: str
@@ -57,6 +104,7 @@ class BuildPlan:
     interface: Mapping[str, Any]
     required_tools: tuple[str, ...] = ()
     network_id: str = ""
+    graph: Graph | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def digest(self) -> str:

@@ -45,9 +45,35 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def positive(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """`value`, which is no number unless it is more than zero."""
+    if not value > 0:  # nan neither
+        raise click.BadParameter(f"{value:g} is not positive.")
+    return value
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=float,
+    default=1800.0,
+    show_default=True,
+    callback=positive,
+    help="Seconds for each external tool.",
+)
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that decide how a model is lowered."""
     options = (
+        click.option(
+            "--mode",
+            type=click.Choice(["spatial", "folded"]),
+            help="A frame every cycle, or hardware shared over many cycles. [spatial]",
+        ),
+        click.option("--fps", type=float, help="Folded: frames a second at the clock. [all that --max-area allows]"),
+        click.option(
+            "--fold", "folding", multiple=True, metavar="LAYER=PExSIMD", help="Folded: override layers; globs allowed."
+        ),
         click.option(
             "--weights", type=click.Choice(["fixed", "loaded"]), help="Constants, or a register bank. [fixed]"
         ),
@@ -55,6 +81,11 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--quantize", metavar="OPTIONS", help="Post-training quantisation: bits=8,format=affine,method=mse"
         ),
+        click.option(
+            "--weights-format", metavar="FORMAT", help="Compressed weights: pow2:4, pow2z:3, ternary, binary, int:6."
+        ),
+        click.option("--prune", type=float, metavar="SHARE", help="Set this share of all weights to zero."),
+        click.option("--compress", metavar="FILE", help="Recipe of weight formats per layer (TOML)."),
         click.option("--calibration", metavar="FILE", help="Real input values (.npz, .npy) for quantisation."),
         click.option("--input-format", metavar="FORMAT", help="Format of float inputs that the model leaves open."),
         click.option("--strip-softmax", is_flag=True, default=None, help="Leave out a final softmax."),
@@ -62,8 +93,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--passes", metavar="PIPELINE", help="Replace the whole pipeline."),
         click.option("--batch", type=int, help="Fix a dynamic batch dimension."),
         click.option("--dim", "dims", multiple=True, metavar="NAME=N", help="Fix a symbolic dimension."),
+        click.option(
+            "--constant-sharing",
+            type=click.Choice(["auto", "none", "shared", "mst"]),
+            help="What outputs of constant weights share: nothing, terms, a spanning tree. [auto: the cheapest]",
+        ),
         click.option("--clock-mhz", type=float, help="Clock for energy and timing. [the target's]"),
         click.option("--max-area", "max_area_kge", type=float, metavar="KGE", help="Refuse above this area."),
+        click.option("--harden", metavar="SPEC", help="Triplicated registers: full, or weight=full-tmr-scrub,data=..."),
+        click.option("--ranking", metavar="FILE", help="Ranking of weight bits for --harden ...,budget=20%."),
         click.option("--name", help="Prefix of modules and symbols. [the model's name]"),
         click.option("--seed", type=int, help="Seed of everything random. [0]"),
         click.option("--config", metavar="FILE", help="TOML file with a [build] table; flags win."),
@@ -98,6 +136,9 @@ def inspect(console: Console, model: str, target: str | None, **flags: Any) -> N
     result = api.inspect(model, target or data.get("target"), options, calibration=data.get("calibration"))
     console.diagnostics(result.pop("diagnostics"))
     console.table(result["layers"], ["name", "op", "shape", "format", "macs", "parameters"])
+    if "compression" in result.get("tables", {}):
+        console.say("\nwhat became of the weights (signal to noise in dB against the weights that the pass read)")
+        console.table(result["tables"]["compression"])
     if "accuracy" in result.get("tables", {}):
         console.say("\nwhat quantisation costs (signal to noise in dB against the float network)")
         console.table(result["tables"]["accuracy"])
@@ -159,6 +200,8 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
     from edgec.inspection import estimate_table
 
     manifest = artefact.manifest
+    if "compression" in manifest["tables"]:
+        console.table(manifest["tables"]["compression"])
     console.table(estimate_table(manifest["estimates"]))
     console.say(f"artefact: {out}")
     keys = ("name", "target", "network_id", "estimates", "plan_digest", "passes")
@@ -175,7 +218,7 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
 @click.option(
     "--mutants", type=click.IntRange(1), default=200, show_default=True, help="Number of mutants of the self-test."
 )
-@click.option("--timeout", type=float, default=1800.0, show_default=True, help="Seconds for each external tool.")
+@timeout_option
 @common
 @guarded
 def verify(
@@ -217,7 +260,7 @@ def verify(
 @click.option("--weights", metavar="IMAGE", help="Weight image to load instead of the artefact's own.")
 @click.option("--waves", metavar="FILE", help="Write a VCD trace.")
 @click.option("--outputs", metavar="FILE", help="Write output codes to this .npz.")
-@click.option("--timeout", type=float, default=1800.0, show_default=True, help="Seconds for each external tool.")
+@timeout_option
 @common
 @guarded
 def cosim(console: Console, artefact: str, outputs: str | None, **arguments: Any) -> None:
@@ -238,6 +281,90 @@ def cosim(console: Console, artefact: str, outputs: str | None, **arguments: Any
 
 
 @cli.command()
+@click.argument("artefact")
+@click.option("--liberty", metavar="FILE", help="Cell library: .lib, .lib.gz, osu018, gate-equivalents.")
+@click.option("--check", is_flag=True, help="Prove or simulate that the mapped netlist computes what the RTL does.")
+@timeout_option
+@common
+@guarded
+def synth(console: Console, artefact: str, liberty: str | None, check: bool, timeout: float) -> None:
+    """Map the RTL onto a cell library with yosys: cells and area per layer, the estimate beside them."""
+    from edgec import api
+
+    result = api.synth(artefact, liberty, check=check, timeout=timeout)
+    console.table(result.table())
+    for line in result.summary():
+        console.say(line)
+    console.finish({"folder": str(result.folder), "seconds": round(result.seconds, 1), "report": result.report})
+
+
+@cli.command()
+@click.argument("artefact")
+@click.option("--liberty", metavar="FILE", help="Cell library: .lib, .lib.gz, osu018, gate-equivalents.")
+@click.option("--frames", metavar="FILE", help="Real input values (.npz, .npy).")
+@click.option("--vectors", "-n", type=click.IntRange(2), help="Random frames when no file is given. [100]")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random frames.")
+@click.option("--clock-mhz", type=float, help="Clock of the simulation. [the artefact's]")
+@click.option("--wire-ff", type=float, help="Wire capacitance of every gate input, fF. [from the library]")
+@timeout_option
+@common
+@guarded
+def power(console: Console, artefact: str, liberty: str | None, **arguments: Any) -> None:
+    """Energy of an inference by gate-level simulation: per layer, with glitches, clock and leakage."""
+    from edgec import api
+
+    result = api.power(artefact, liberty, **arguments)
+    console.table(result.table())
+    for line in result.summary():
+        console.say(line)
+    console.finish({"folder": str(result.folder), "report": result.report})
+
+
+@cli.command()
+@click.argument("artefact")
+@click.option("--samples", "-n", type=int, help="Flips in the simulated RTL. [2000]")
+@click.option("--exhaustive", is_flag=True, help="Flip every flip-flop once instead.")
+@click.option("--classes", default="weight,data,control", show_default=True, help="Classes of flip-flops.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of sites, moments and frames.")
+@click.option("--frames", metavar="FILE", help="Real input values (.npz, .npy), with labels if it has them. [golden]")
+@click.option("--weight-bits", type=int, help="At most so many weight bits in the interpreter. [all]")
+@click.option("--rank", metavar="FILE", help="Write the ranking of weight bits that build --ranking takes.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted campaign.")
+@click.option("--jobs", "-j", type=int, default=1, show_default=True, help="Simulations side by side.")
+@timeout_option
+@common
+@guarded
+def faults(console: Console, artefact: str, classes: str, **arguments: Any) -> None:
+    """Flip flip-flops of the RTL and bits of the weights: masked, wrong, lost; rank the weight bits."""
+    from edgec import api
+    from edgec.hw.faults.report import table
+
+    chosen = [c.strip() for c in classes.split(",") if c.strip()]
+    result = api.faults(artefact, classes=chosen, progress=console.progress, **arguments)
+    console.table(table(result))
+    for line in result["summary"]:
+        console.say(line)
+    console.finish(result)
+
+
+class Targets(Commands):
+    """`edgec targets` and `edgec targets NAME` show; a name of a command runs it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in CONTEXT["help_option_names"]):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@cli.group("targets", cls=Targets)
+def targets_group() -> None:
+    """List the targets, show one with its sources, or fit one to a cell library.
+
+    `edgec targets [NAME] [--json]` is short for `edgec targets show`.
+    """
+
+
+@targets_group.command("show")
 @click.argument("name", required=False)
 @common
 @guarded
@@ -258,6 +385,31 @@ def targets(console: Console, name: str | None) -> None:
     console.say(f"{target.name}: {target.description}\nbackend {target.backend}; passes {target.passes}")
     console.table(rows)
     console.finish({"name": target.name, "options": dict(target.options), "constants": rows})
+
+
+@targets_group.command("calibrate")
+@click.argument("liberty", required=False)
+@click.option("--out", "-o", metavar="FILE", help="Write the target there (.toml). [only show the errors]")
+@click.option("--base", metavar="TARGET", help="Density, threshold and memories. [the library's target, or asic130nm]")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the designs' weights and frames.")
+@click.option("--timeout", type=float, default=1800.0, show_default=True, help="Seconds for each external tool.")
+@common
+@guarded
+def calibrate(console: Console, liberty: str | None, out: str | None, **arguments: Any) -> None:
+    """Fit a target to a cell library: read it, synthesise and simulate small designs, fit the constants."""
+    from edgec import api
+
+    result = api.calibrate(liberty, out, progress=console.progress, **arguments)
+    console.table(result.table())
+    for figure in ("kGE", "pJ", "ns"):
+        row = result.worst(figure)
+        console.say(f"largest error in {figure}: {row.error:+.1%} ({row.design})")
+    if out is not None:
+        console.say(f"target: {out}")
+    rows = [
+        {"design": r.design, "figure": r.figure, "measured": r.measured, "estimated": r.estimated} for r in result.rows
+    ]
+    console.finish({"name": result.target.name, "library": result.library.title, "rows": rows, "out": out})
 
 
 @cli.command()
@@ -308,8 +460,20 @@ def settings(flags: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if not key or not value.isdecimal():
             raise EdgecError("E0201", f"--dim {item!r}", remedy="--dim NAME=N")
         pairs[key] = int(value)
+    folds = {}
+    for item in flags.pop("folding", ()):
+        key, found, value = item.rpartition("=")
+        if not found or not key or not value:
+            raise EdgecError("E0201", f"--fold {item!r}", remedy="--fold LAYER=PExSIMD")
+        folds[key] = value
+    if folds:
+        merged["folding"] = {**merged.get("folding", {}), **folds}
     if pairs:
         merged["dims"] = {**merged.get("dims", {}), **pairs}
+    if flags.get("compress") is not None:
+        from edgec.compression import read_recipe
+
+        flags["compress"] = read_recipe(flags["compress"])
     merged |= {k: v for k, v in flags.items() if v is not None}
     known = {f.name for f in dataclasses.fields(Options)}
     options = Options(**{k: v for k, v in merged.items() if k in known})

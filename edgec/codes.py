@@ -74,6 +74,21 @@ CODES: dict[str, Code] = {
         "the disk is full or not writable",
         "The artefact could not be written. Nothing was left behind at the output path.",
     ),
+    "E0213": Code(
+        "not a Liberty library",
+        "The file is not a standard cell library in the Liberty format, is truncated, or holds a table, unit or "
+        "function that contradicts itself. The message names the cell.",
+    ),
+    "E0214": Code(
+        "netlist and library do not fit",
+        "A gate-level netlist uses a cell or pin that the library does not have, or one that cannot be simulated "
+        "(three-state outputs, buses of pins). Give the library that the netlist was mapped to.",
+    ),
+    "E0215": Code(
+        "not a mapped netlist",
+        "The file is not a JSON netlist as yosys writes it, has no such top module, or is not a netlist of cells with "
+        "one driver for every net and no combinational loop.",
+    ),
     # 3: model
     "E0301": Code(
         "not a model file",
@@ -116,7 +131,7 @@ CODES: dict[str, Code] = {
     "E0312": Code(
         "too large for the target",
         "The estimated area of a fully spatial implementation exceeds the target's limit. The message gives the "
-        "estimate; `--max-area` raises the limit.",
+        "estimate; `--max-area` raises the limit, `--mode folded` shares the hardware over time.",
     ),
     "E0313": Code(
         "format cannot express the operation",
@@ -125,6 +140,10 @@ CODES: dict[str, Code] = {
     "E0314": Code(
         "numeric profile does not fit the model",
         "The named numeric profile states formats for every layer of one known network family.",
+    ),
+    "E0315": Code(
+        "throughput out of reach",
+        "No folding of the network is as fast as `--fps` asks for at the clock. The message gives the fastest one.",
     ),
     # 4: gates
     "E0401": Code("gate not met", "A budget or gate that was asked for is not met."),
@@ -141,6 +160,16 @@ CODES: dict[str, Code] = {
         "a planted fault was not caught",
         "`verify --self-test` changed a weight, a golden word or an operator in a way that changes outputs, and "
         "verification still passed. Do not trust the verification until this is repaired.",
+    ),
+    "E0504": Code(
+        "mapped netlist differs from the design",
+        "`synth --check` found that the netlist of library cells computes something else than the RTL or the "
+        "reference. The module is named. Do not use the netlist; the library or the synthesis tool is at fault.",
+    ),
+    "E0505": Code(
+        "a protected flip-flop failed",
+        "`faults` flipped one flip-flop of a triplicated register and the outputs changed, or the flip stayed. "
+        "`faults.json` names the registers. The hardening does not do what it promises: do not use this hardware.",
     ),
     # 6: tools
     "E0601": Code("tool missing", "An external tool is not installed. `edgec doctor` lists all tools and remedies."),

@@ -31,6 +31,8 @@ class RtlRun:
     initiation_interval: int
     cycles: int
     seconds: float
+    crossings: Any = None
+    """Of a folded design: `edgec.streaming.Crossings`."""
 
 
 def load_graph(artefact: Artefact) -> Graph:
@@ -52,10 +54,15 @@ def load_graph(artefact: Artefact) -> Graph:
 def choose_frames(
     graph: Graph, frames: Mapping[str, np.ndarray] | str | Path | None, vectors: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Codes of given real values, else of `vectors` seeded random frames."""
+    """Codes of given real values, else of `vectors` seeded random frames; E0204 for a bad seed, E0210 for no frames."""
     if frames is None:
+        if seed < 0:
+            raise EdgecError("E0204", f"seed = {seed}", why="seed must be non-negative")
         return random_frames(graph, vectors, seed)
-    return encode_frames(graph, read_arrays(frames) if isinstance(frames, str | Path) else frames)
+    codes = encode_frames(graph, read_arrays(frames) if isinstance(frames, str | Path) else frames)
+    if not len(next(iter(codes.values()))):
+        raise EdgecError("E0210", "there are no frames")
+    return codes
 
 
 def cache_folder() -> Path:
@@ -71,8 +78,32 @@ def cache_folder() -> Path:
     return folder
 
 
+def design_files(artefact: Artefact, overlay: Mapping[str, bytes] | None, folder: Path) -> list[Path]:
+    """The sources of the design; those in `overlay` are written to `folder` and stand in for the artefact's."""
+    if artefact.manifest.get("backend") != "rtl":
+        raise EdgecError("E0310", f"{artefact.path} holds no RTL", why=f"backend {artefact.manifest.get('backend')}")
+    files = [artefact.path / f for f in artefact.manifest["interface"]["files"]]
+    for name, data in (overlay or {}).items():
+        replaced = folder / Path(name).name
+        replaced.write_bytes(data)
+        files = [replaced if f == artefact.path / name else f for f in files]
+    return files
+
+
+def rtl_simulation(artefact: Artefact, **options: Any) -> Any:
+    """The simulation of an artefact: `RtlSimulation`, or `edgec.streaming.StreamSimulation` for a folded design."""
+    if artefact.manifest.get("interface", {}).get("mode") == "folded":
+        from edgec.streaming import StreamSimulation
+
+        return StreamSimulation(artefact, **options)
+    return RtlSimulation(artefact, **options)
+
+
 class RtlSimulation:
     """The Verilator model of an artefact."""
+
+    stalled_frames = 1000
+    """How many frames a run with stalls should have."""
 
     def __init__(
         self,
@@ -92,18 +123,10 @@ class RtlSimulation:
         from edgec.hw.sim.verilator_lib import Simulation
 
         interface = artefact.manifest.get("interface", {})
-        if artefact.manifest.get("backend") != "rtl":
-            raise EdgecError(
-                "E0310", f"{artefact.path} holds no RTL", why=f"backend {artefact.manifest.get('backend')}"
-            )
         self.artefact, self.interface = artefact, interface
         self.probes = list(interface["probes"]) if probes else []
         folder = workdir or cache_folder()
-        files = [artefact.path / f for f in interface["files"]]
-        for name, data in (overlay or {}).items():
-            replaced = folder / Path(name).name
-            replaced.write_bytes(data)
-            files = [replaced if f == artefact.path / name else f for f in files]
+        files = design_files(artefact, overlay, folder)
         self.simulation = Simulation(
             files,
             interface["top"],
@@ -192,8 +215,9 @@ def cosimulate(
     artefact.check()
     words = image_words(artefact, weights)
     graph = load_graph(artefact)
-    codes = choose_frames(graph, frames, vectors or 256, seed)
-    simulation = RtlSimulation(artefact, probes=False, waves=waves is not None, timeout=timeout)
+    folded = artefact.manifest["interface"].get("mode") == "folded"
+    codes = choose_frames(graph, frames, vectors or (8 if folded else 256), seed)
+    simulation = rtl_simulation(artefact, probes=False, waves=waves is not None, timeout=timeout)
     if words is not None:
         simulation.load_weights(words)
     result = simulation.run(codes, stalls=stalls, seed=seed, waves=waves)
@@ -218,6 +242,11 @@ def cosimulate(
 
 def check_cycles(artefact: Artefact, result: RtlRun, *, stalled: bool) -> None:
     """Compare simulated cycles with the schedule; E0502 when they differ."""
+    if result.crossings is not None:
+        from edgec.streaming import check_stream_cycles
+
+        check_stream_cycles(artefact, result)
+        return
     interface = artefact.manifest["interface"]
     wanted = interface["latency"]
     if result.latency != wanted:

@@ -14,6 +14,7 @@ import edgec
 from edgec.api import Compiled, Frames, plan
 from edgec.artefact import Artefact, check_destination, to_json, write_artefact
 from edgec.backend import BuildPlan
+from edgec.compression import effective_toml, recipe_of
 from edgec.frames import encode_frames, read_arrays
 from edgec.graph import Graph
 from edgec.inspection import add_accuracy
@@ -72,6 +73,10 @@ def model_files(compiled: Compiled) -> dict[str, bytes]:
     rows = layers(graph)
     tail = compiled.context.tail
     cut = {} if tail is None else {"model/tail.onnx": to_onnx(tail).SerializeToString(deterministic=True)}
+    options = compiled.options
+    recipe = recipe_of(options.compress, options.weights_format, options.prune)
+    if recipe is not None and compiled.uncompressed is not None:
+        cut["model/compression.toml"] = effective_toml(recipe, compiled.uncompressed)
     return cut | {
         "model/graph.edge": text.encode(),
         "model/weights.safetensors": save_arrays(arrays),

@@ -83,10 +83,11 @@ def price(compiled: api.Compiled) -> Estimate:
     try:
         return estimate(api.plan(compiled), compiled.target, clock_mhz=clock)
     except EdgecError as error:
-        if error.code != "E0312":
+        if error.code != "E0312" or compiled.options.mode == "folded":
             raise
         compiled.context.warn("W0006", error.diagnostics[0].what, why=error.diagnostics[0].why)
-        return apriori(compiled.graph, compiled.target, weights=compiled.options.weights, clock_mhz=clock)
+        chosen = compiled.options
+        return apriori(compiled.graph, compiled.target, weights=chosen.weights, clock_mhz=clock, harden=chosen.harden)
 
 
 def estimate_table(estimates: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgec.compression import read_recipe, recipe_of
 from edgec.diagnostics import EdgecError, nearest
+from edgec.hardening import parse_hardening
+
+SHARING = ("auto", "none", "shared", "mst")
+"""What the outputs of a layer of constant weights share; `auto` takes the cheapest."""
 
 
 @dataclass(frozen=True)
 class Options:
     """Everything that decides the bytes of an artefact besides the model, the target and the data files.
 
-    `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the whole
-    pipeline, `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target.
+    `weights_format`, `prune` and `compress` are the compression of the weights (docs/compression.md; `compress` a table
+    as in a recipe file). `constant_sharing` says what outputs of constant weights share in RTL (docs/constants.md).
+    `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
+    `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
+    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs.
     """
 
     name: str | None = None
+    mode: str = "spatial"
     weights: str = "fixed"
+    constant_sharing: str = "auto"
     numerics: str = "exact"
     quantize: str | None = None
+    weights_format: str | None = None
+    prune: float | None = None
+    compress: dict[str, Any] = field(default_factory=dict)
     passes: str | None = None
     input_format: str | None = None
     strip_softmax: bool = False
@@ -30,7 +44,11 @@ class Options:
     batch: int | None = None
     dims: dict[str, int] = field(default_factory=dict)
     clock_mhz: float | None = None
+    fps: float | None = None
+    folding: dict[str, str] = field(default_factory=dict)
     max_area_kge: float | None = None
+    harden: str | None = None
+    ranking: str | None = None
     golden: int = 64
     seed: int = 0
 
@@ -48,16 +66,34 @@ class Options:
             ]
             right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
             check(right, f.name, f"of type {f.type}")
+        check(self.mode in ("spatial", "folded"), "mode", "spatial or folded")
+        check(self.fps is None or 0 < self.fps < 1e12, "fps", "positive")
+        check(all(isinstance(v, str) for v in self.folding.values()), "folding", "a table of PExSIMD by layer")
+        folded = self.mode == "folded"
+        check(folded or self.fps is None, "fps", "left out without mode = folded")
+        check(folded or not self.folding, "folding", "left out without mode = folded")
         check(self.weights in ("fixed", "loaded"), "weights", "fixed or loaded")
+        check(self.constant_sharing in SHARING, "constant_sharing", " or ".join(SHARING))
         check(self.batch is None or self.batch >= 1, "batch", "at least 1")
         check(self.clock_mhz is None or 0 < self.clock_mhz < 1e5, "clock_mhz", "between 0 and 100000")
-        check(self.max_area_kge is None or self.max_area_kge > 0, "max_area_kge", "positive")
+        check(self.max_area_kge is None or 0 < self.max_area_kge < math.inf, "max_area_kge", "positive and finite")
         check(1 <= self.golden <= 1_000_000, "golden", "between 1 and 1000000")
+        hardening = parse_hardening(self.harden)
+        hardening.check(self.weights == "loaded")
+        if hardening.budget is not None and self.ranking is None:
+            why = "a budget needs to know which weight bits matter most"
+            remedy = "edgec faults OUT --rank FILE on a build without protection, then --ranking FILE"
+            raise EdgecError("E0204", f"harden: budget={hardening.budget}", why=why, remedy=remedy)
+        if self.ranking is not None and hardening.budget is None:
+            raise EdgecError("E0204", "a ranking without a budget", remedy="--harden weight=full-tmr-scrub,budget=20%")
+        recipe_of(self.compress, self.weights_format, self.prune)
         check(self.seed >= 0, "seed", "non-negative")
         check(all(isinstance(v, int) and v >= 1 for v in self.dims.values()), "dims", "positive integers")
 
     def as_dict(self) -> dict[str, Any]:
-        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        """What was set, for the manifest: of files only their names, which say nothing of this machine."""
+        found = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        return found | ({"ranking": Path(self.ranking).name} if self.ranking is not None else {})
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
@@ -73,6 +109,13 @@ def read_config(path: str | Path) -> dict[str, Any]:
         if key != "build":
             raise EdgecError("E0203", f"{file.name}: unknown table {key!r}", remedy="the table is [build]")
     table = data.get("build", {})
+    if not isinstance(table, dict):
+        raise EdgecError("E0204", f"{file.name}: build is no table", remedy="the table is [build]")
+    for key in ("dims", "folding"):  # flags are merged into them
+        if not isinstance(table.get(key, {}), dict):
+            raise EdgecError("E0204", f"{file.name}: {key} = {table[key]!r}", why=f"{key} must be a table")
+    if isinstance(table.get("compress"), str):  # beside the configuration file
+        table["compress"] = read_recipe(file.parent / table["compress"])
     known = {f.name for f in dataclasses.fields(Options)} | {"target", "calibration", "golden_frames"}
     for key in table:
         if key not in known:

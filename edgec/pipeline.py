@@ -36,7 +36,8 @@ class Context:
 
     `calibration` maps input names to real values [frames, *shape], or is None when the user gave none.
     `reports` maps a pass name to the rows of a table that the pass wants shown (accuracy per layer, ...).
-    `tail` is what `cut-float-tail` left to the host.
+    `tail` is what `cut-float-tail` left to the host. `pruned` are the first source names of layers whose zeros are a
+    mask, which has to survive.
     """
 
     calibration: Mapping[str, np.ndarray] | None = None
@@ -44,6 +45,7 @@ class Context:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     reports: dict[str, Any] = field(default_factory=dict)
     tail: Graph | None = None
+    pruned: set[str] = field(default_factory=set)
 
     def warn(self, code: str, what: str, **rest: str | None) -> None:
         """Leave a warning or note for the user; the same one is kept once."""

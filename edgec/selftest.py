@@ -21,7 +21,7 @@ import numpy as np
 
 from edgec.artefact import Artefact
 from edgec.comparison import Mismatch, Reference, first_difference, reference
-from edgec.cosimulation import RtlRun, RtlSimulation, choose_frames, image_words, load_graph
+from edgec.cosimulation import RtlRun, RtlSimulation, choose_frames, image_words, load_graph, rtl_simulation
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.graph import Graph
 from edgec.interp import run
@@ -78,7 +78,7 @@ class SelfTest:
         extra = choose_frames(self.graph, None, FRAMES, seed)
         self.frames = {n: np.concatenate([self.golden[n], extra[n]]) for n in self.golden}
         self.words = image_words(artefact, None)
-        self.simulation = RtlSimulation(artefact, timeout=timeout)
+        self.simulation = rtl_simulation(artefact, timeout=timeout)
         probed = {p["layer"] for p in self.simulation.probes}
         self.reference = reference(self.graph, self.frames, sorted(probed))
         self.layers = list(self.reference.layers)
@@ -90,7 +90,8 @@ class SelfTest:
 
     @property
     def few(self) -> dict[str, np.ndarray]:
-        return {n: a[:STALLED] for n, a in self.frames.items()}
+        few = min(STALLED, self.simulation.stalled_frames)
+        return {n: a[:few] for n, a in self.frames.items()}
 
     @staticmethod
     def load(simulation: RtlSimulation, words: np.ndarray | None) -> None:
@@ -207,7 +208,7 @@ class SelfTest:
         if not faults:
             return
         overlay = {n: t.encode() for n, t in sources.items()}
-        simulation = RtlSimulation(self.artefact, timeout=self.timeout, overlay=overlay, workdir=self.folder)
+        simulation = rtl_simulation(self.artefact, timeout=self.timeout, overlay=overlay, workdir=self.folder)
         self.load(simulation, self.words)
         try:
             check_simulation(self.artefact, simulation, self.frames, self.reference)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgec.artefact import MANIFEST, RESULTS, SUMS, Artefact, sha256, to_json
+from edgec.artefact import LATER, MANIFEST, SUMS, Artefact, sha256, to_json
 from edgec.cosimulation import WEIGHTS
 from edgec.driver import npz
 from edgec.formats import Format
@@ -121,7 +121,7 @@ def copy_artefact(artefact: Artefact, folder: Path) -> Path:
 def reseal(folder: Path) -> None:
     """Write manifest and sums anew for what lies in `folder`, as somebody who replaces files could."""
     document = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    present = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, SUMS, RESULTS))
+    present = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, SUMS, *LATER))
     data = {p.relative_to(folder).as_posix(): p.read_bytes() for p in present}
     document["files"] = {name: {"bytes": len(d), "sha256": sha256(d)} for name, d in data.items()}
     data[MANIFEST] = to_json(document)

@@ -20,6 +20,7 @@ class Known(NamedTuple):
 
 CELL_KINDS = (
     "full_adder", "half_adder", "nand2", "nor2", "and2", "or2", "xor2", "xnor2", "ao22", "inv", "buf", "mux2", "voter",
+    "nand3", "nor3", "aoi21", "oai21", "aoi22", "oai22",
     "dff", "dff_enable", "dff_reset", "dff_enable_reset",
 )  # fmt: skip
 """Circuit elements that a backend may count; a target prices each of them."""
@@ -36,6 +37,19 @@ CONSTANTS: dict[str, Known] = {
     for kind in CELL_KINDS
 } | {
     **{f"{table}.nand2": Known(unit, 1.0, 1.0, "the unit itself") for table, (unit, *_) in _PER_CELL.items()},
+    **{
+        f"load.{kind}": Known("NAND2 inputs", 0.3, 6.0, f"{kind}: load of one input pin with its wire")
+        for kind in ("xor2", "mux2", "aoi22", "half_adder", "full_adder", "dff")
+    },
+    "load.nand2": Known("NAND2 inputs", 1.0, 1.0, "the unit itself"),
+    "load.limit": Known("NAND2 inputs", 4.0, 1000.0, "load beyond which a net counts as buffered by a tree"),
+    "toggle.load": Known("NAND2 transitions", 0.01, 1.0, "energy that a load of one NAND2 input adds to a transition"),
+    "toggle.data_pin": Known("NAND2 transitions", 0.0, 5.0, "transition at the data input of a flip-flop with enable"),
+    "delay.carry": Known("NAND2 delays", 0.25, 12.0, "carry output of a full adder"),
+    "delay.load": Known("NAND2 delays", 0.01, 1.0, "delay that a load of one NAND2 input adds to a gate"),
+    "logic.area": Known("", 0.5, 2.0, "area of synthesised cells over that of the counted ones"),
+    "logic.energy": Known("", 0.5, 2.0, "simulated energy of synthesised logic over that of its estimated netlist"),
+    "logic.delay": Known("", 0.5, 2.0, "longest path of synthesised logic over that of its estimated netlist"),
     "area.nand2_um2": Known("um2", 0.01, 500.0, "area of the library's smallest two-input NAND: one gate equivalent"),
     "area.density": Known("", 0.2, 1.0, "cell area over core area after place and route"),
     "supply.voltage_v": Known("V", 0.3, 5.5, "supply at which the energies and delays of the file hold"),
@@ -53,15 +67,22 @@ CONSTANTS: dict[str, Known] = {
     "activity.exponent": Known("", 0.01, 1.0, "how adder activity falls with the input toggle rate"),
     "activity.and": Known("", 0.01, 1.0, "transitions of a partial product per transition of its input bit"),
     "glitch.base": Known("", 0.0, 5.0, "extra transitions per useful one in a registered compressor tree"),
+    "glitch.constant": Known("", 0.0, 10.0, "the same in a network of constant weights"),
     "glitch.depth": Known("full adders", 1.0, 1000.0, "path depth from which on glitches grow"),
     "glitch.exponent": Known("", 0.0, 8.0, "growth of glitches with path depth beyond that"),
     "glitch.limit": Known("", 1.0, 100.0, "largest glitch factor that is assumed"),
+    "memory.rom_ge": Known("GE", 0.01, 5.0, "area of one bit of read-only memory, decoders included"),
+    "memory.sram_ge": Known("GE", 0.05, 10.0, "area of one bit of static memory, read and write port and periphery"),
+    "memory.rom_access": Known("NAND2 transitions", 0.05, 100.0, "energy of one bit read from read-only memory"),
+    "memory.sram_access": Known("NAND2 transitions", 0.1, 200.0, "energy of one bit read or written, static memory"),
     "fixed.sharing": Known("", 0.1, 1.0, "cells of a shared constant network over those of separate trees"),
 }  # fmt: skip
 """Constants by dotted name. Nominal values must lie in the range; error bars may leave it by a factor of 4."""
 
 OPTIONS: dict[str, Known] = {
     "clock_mhz": Known("MHz", 1e-3, 1e5, "default clock"),
+    "adder_cells": Known("", 0, 1, "1: the library has full adder cells, 0: adders are made of gates"),
+    "calibrated": Known("", 0, 1, "1: the constants were fitted to synthesis and gate-level simulation"),
     "max_area_kge": Known("kGE", 1e-3, 1e6, "largest network that is built without --max-area"),
 }
 

@@ -25,7 +25,8 @@ from edgec.graph import Graph
 from edgec.interp import evaluate
 from edgec.ops import Constant, Conv, Dense, Dequantize, Op, Quantize, constant
 from edgec.passes._calibrate import Statistics, Synthetic, calibration_frames, collect, merged
-from edgec.passes._patterns import is_parameter, quantized_constant
+from edgec.passes._compress import in_order, record
+from edgec.passes._patterns import float_constant, is_parameter, quantized_constant
 from edgec.passes._placement import Placement, place
 from edgec.passes._ranges import Kind, Method, activation_format
 from edgec.passes._weights import Weights
@@ -104,12 +105,15 @@ def apply(
         return activation_format(statistics, format, width, method, percentile, symmetric)
 
     formats = group_formats(placement, seen, choose)
-    layer_bits = [bits] * sum(kind == "mac" for kind in placement.kinds.values())
-    if layer_bits:
-        layer_bits[-1] = last_bits or layer_bits[-1]
-        layer_bits[0] = first_bits or layer_bits[0]
-    result, rows = rebuild(graph, placement, formats, weights, layer_bits, rounding)
+    widths = [bits] * sum(kind == "mac" for kind in placement.kinds.values())
+    if widths:
+        widths[-1] = last_bits or widths[-1]
+        widths[0] = first_bits or widths[0]
+    result, rows, layers = rebuild(graph, placement, formats, weights, widths, rounding)
     context.reports["quantize"] = rows
+    for op, codes in layers:
+        record(context, op, codes.format, op.w.values, codes.values)  # type: ignore[attr-defined]
+    in_order(context, result)
     if placement.floats:
         names = [f"{op.label} ({op.mnemonic})" for op in placement.floats]
         context.warn("N0001", f"quantize left {len(names)} operations in floating point", why=", ".join(names))
@@ -159,8 +163,10 @@ def rebuild(
     weights: Weights,
     layer_bits: list[int],
     rounding: Rounding,
-) -> tuple[Graph, list[dict]]:
-    """`graph` with its quantisers, and one row per quantised tensor for the report."""
+) -> tuple[Graph, list[dict], list[tuple[Op, Constant]]]:
+    """`graph` with its quantisers, a row per quantised tensor for the report, and the layers whose weights became
+    codes here."""
+    layers: list[tuple[Op, Constant]] = []
     mapping: dict[Op, Op] = {}
     data: dict[Op, Op] = {}  # constants that are data, as codes
     names: dict[Op, tuple[str, ...]] = {}
@@ -176,6 +182,8 @@ def rebuild(
         if isinstance(op, Conv | Dense) and placement.kinds[op] == "mac":
             w, b = weights.layer(op, formats[placement.group(op.x)], next(bits))
             new: Op = op.replace(x=known[0], w=w, b=b)
+            if float_constant(op.w) is not None and (codes := quantized_constant(w)) is not None:
+                layers.append((op, codes))
         else:
             new = op.with_operands(known)
         if placement.quantized(op):
@@ -186,7 +194,7 @@ def rebuild(
             new = paired(op, new, formats[placement.group(op)], rounding, names[op], rows)
         mapping[op] = new
     inputs = graph.inputs
-    return Graph(graph.name, inputs, tuple((n, mapping[o]) for n, o in graph.outputs), graph.meta), rows
+    return Graph(graph.name, inputs, tuple((n, mapping[o]) for n, o in graph.outputs), graph.meta), rows, layers
 
 
 def paired(op: Op, new: Op, fmt: Format, rounding: Rounding, loc: tuple[str, ...], rows: list[dict]) -> Op:

@@ -32,6 +32,8 @@ def stripped(op: Op) -> Op | None:
         case Reshape(x=x) | Transpose(x=x):
             new = stripped(x)
             return op.replace(x=new) if new is not None and new.type == x.type else None
+        case Quantize(x=x):  # an output in codes
+            return stripped(x)
         case Dequantize(x=Quantize(x=x)) if x.format == op.format:
             return stripped(x)
     return None

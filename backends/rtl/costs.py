@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 
 from edgec.backends.rtl.circuit.arith import Add, AtLeast, FullAdder, HalfAdder
 from edgec.backends.rtl.circuit.circuit import Circuit
+from edgec.backends.rtl.circuit.columns import ColumnSum, bit_arrivals
 from edgec.backends.rtl.circuit.logic import AndOr, Bitwise, Lut, Mux, Reduce
 from edgec.backends.rtl.circuit.state import Instance
 from edgec.backends.rtl.circuit.wire import Const, Wire
@@ -14,6 +16,7 @@ from edgec.backends.rtl.circuit.wire import Const, Wire
 KERNEL_NAMES = {
     "FA": "full_adder", "HA": "half_adder", "AND2": "and2", "OR2": "or2", "XOR2": "xor2", "MUX2": "mux2",
     "NOT": "inv", "FF": "dff", "AO22": "ao22",
+    "NAND2": "nand2", "NOR2": "nor2", "AOI22": "aoi22", "OAI21": "oai21",
 }  # fmt: skip
 """What target files call the cells."""
 
@@ -25,6 +28,7 @@ def kernel_cells(cells: Mapping[str, int]) -> dict[str, int]:
 
 DELAY_UNITS = {
     "full_adder": 2.0, "half_adder": 1.3, "xor2": 1.3, "and2": 1.0, "or2": 1.0, "mux2": 1.4, "inv": 0.5, "ao22": 1.4,
+    "nand2": 1.0, "nor2": 1.0, "aoi22": 1.2, "oai21": 1.1,
 }  # fmt: skip
 """Weights that find the longest path, in NAND2-like delays; the target's delays price the cells on it."""
 
@@ -70,6 +74,9 @@ def _levels(node: Wire) -> Counter[str]:
             return Counter(full_adder=1)
         case HalfAdder():
             return Counter(half_adder=1)
+        case ColumnSum():
+            late = max((max(bit_arrivals(row), default=0.0) for row in node.rows), default=0.0)
+            return Counter(full_adder=max(math.ceil(max(node.reduction.arrival) - late), 1))
         case Add():
             levels = max((node.width - 1).bit_length(), 1)
             return Counter(xor2=2, and2=levels, or2=levels)

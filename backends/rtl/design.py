@@ -12,12 +12,16 @@ from edgec.backends.rtl.circuit.emit import library
 from edgec.backends.rtl.constraints import file_list, sdc
 from edgec.backends.rtl.costs import critical_path, kernel_cells
 from edgec.backends.rtl.functions import emit_design
+from edgec.backends.rtl.gates import module_logic
+from edgec.backends.rtl.hardening import hardening_of, protection, state_cells, state_counts
 from edgec.backends.rtl.modules import Builder, Module
 from edgec.backends.rtl.schedule import schedule
 from edgec.backends.rtl.support import unsupported
 from edgec.backends.rtl.top import Top, TopBuilder
 from edgec.diagnostics import EdgecError
 from edgec.graph import Graph
+from edgec.hardening import NONE, Hardening
+from edgec.hardening import describe as describe_hardening
 from edgec.layers import nominal_macs
 from edgec.ops import Constant, Op
 from edgec.text import Printer
@@ -26,7 +30,7 @@ from edgec.weight_image import make_image, parameter_words
 if TYPE_CHECKING:
     from edgec.target import Target
 
-LIBRARY = ("edgec_cells.sv", "edgec_register.sv", "edgec_bank.sv")
+LIBRARY = ("edgec_cells.sv", "edgec_register.sv", "edgec_hardened.sv", "edgec_bank.sv")
 
 
 def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> BuildPlan:
@@ -37,15 +41,18 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         raise EdgecError.of(problems)
     refuse_too_large(graph, target, options, loaded)
     name = str(options.get("name") or "net")
-    builder, entries = build_modules(graph, name, loaded)
-    top = TopBuilder(name, graph, builder, entries).build()
+    hardening = hardening_of(options, loaded)
+    builder, entries = build_modules(graph, name, loaded, str(options.get("constant_sharing", "auto")))
+    identity = network_id(graph, entries, {"weights": options.get("weights", "fixed")})
+    ranking = options.get("ranking")
+    protected = protection(hardening, entries, ranking, identity, target)
+    top = TopBuilder(name, graph, builder, entries, hardening, protected).build()
     modules = emit_design([m.circuit for m in builder.modules], f"{name}_functions")
     primitives = library()
     files = {f"rtl/{f}": primitives[f].encode() for f in LIBRARY}
     files |= {f"rtl/{f}": text.encode() for f, text in modules.items()}
     files[f"rtl/{name}.sv"] = top.text.encode()
     ordered = list(files)
-    identity = network_id(graph, entries, {"weights": options.get("weights", "fixed")})
     clock = float(options.get("clock_mhz") or target.options.get("clock_mhz", 100.0))
     files[f"rtl/{name}.sdc"] = sdc(name, clock, loaded).encode()
     files[f"rtl/{name}.f"] = file_list(ordered).encode()
@@ -54,16 +61,20 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         files["rtl/weights.img"] = make_image(parameter_words(graph, registers), identity)
         files["rtl/registers.md"] = register_map(entries, identity).encode()
     interface = describe(graph, builder, top, entries)
-    interface |= {"top": name, "files": ordered, "clock_mhz": clock}
-    kernels = [*(kernel(graph, m) for m in builder.modules), *state_kernels(builder.plan.depth, top, entries)]
-    return BuildPlan("rtl", files, tuple(kernels), interface, ("verilator",), identity)
+    interface |= {"top": name, "files": ordered, "clock_mhz": clock, "state": top.state}
+    interface["hardening"] = describe_hardening(hardening, state_counts(top.state))
+    if ranking is not None:
+        interface["hardening"]["ranking"] = ranking.summary()
+    kernels = [kernel(graph, m, hardening) for m in builder.modules]
+    kernels += state_kernels(builder.plan.depth, top, entries)
+    return BuildPlan("rtl", files, tuple(kernels), interface, ("verilator",), identity, graph)
 
 
-def build_modules(graph: Graph, name: str, loaded: bool) -> tuple[Builder, list[Entry]]:
+def build_modules(graph: Graph, name: str, loaded: bool, sharing: str = "auto") -> tuple[Builder, list[Entry]]:
     """The layer modules of a graph that `unsupported` has nothing against, and the entries of its register bank."""
     legal = {op: re.sub(r"\W", "_", text) for op, text in Printer(graph).names.items()}
     entries = bank_entries(graph) if loaded else []
-    return Builder(graph, schedule(graph), name, legal, {e.constant for e in entries}), entries
+    return Builder(graph, schedule(graph), name, legal, {e.constant for e in entries}, sharing), entries
 
 
 def refuse_too_large(graph: Graph, target: Target, options: Mapping[str, Any], loaded: bool) -> None:
@@ -73,13 +84,13 @@ def refuse_too_large(graph: Graph, target: Target, options: Mapping[str, Any], l
         return
     from edgec.hw.estimate.apriori import apriori_area
 
-    area = apriori_area(graph, target, loaded=loaded)
+    area = apriori_area(graph, target, loaded=loaded, harden=options.get("harden"))
     if area.low > limit:
         raise EdgecError(
             "E0312",
             f"a spatial design needs about {area.nominal:,.0f} kGE ({area.low:,.0f} to {area.high:,.0f})",
             why=f"target {target.name} has a limit of {limit:,.0f} kGE",
-            remedy="a smaller or more strongly quantised network, or a higher --max-area",
+            remedy="--mode folded, a smaller or more strongly quantised network, or a higher --max-area",
         )
 
 
@@ -112,8 +123,11 @@ def describe(graph: Graph, builder: Builder, top: Top, entries: list[Entry]) -> 
     }
 
 
-def kernel(graph: Graph, module: Module) -> Kernel:
-    """The cost record of a layer module."""
+def kernel(graph: Graph, module: Module, hardening: Hardening) -> Kernel:
+    """The cost record of a layer module; the voters of the registers that it reads are on its longest path."""
+    path = critical_path(module.circuit)
+    if (hardening.data != NONE and module.group.stage > 1) or (module.parameters and hardening.weight != NONE):
+        path = path | {"voter": 1}
     group = module.group
     loc = tuple(dict.fromkeys(name for op in group.ops for name in op.loc))
     constants = {c for op in group.ops for c in op.operands if isinstance(c, Constant)}
@@ -126,9 +140,10 @@ def kernel(graph: Graph, module: Module) -> Kernel:
         macs=module.macs,
         macs_nominal=sum(nominal_macs(op) for op in group.ops),
         cells=kernel_cells(module.circuit.cells),
-        path=critical_path(module.circuit),
+        path=path,
         weight_bits=sum(c.tensor.bits for c in constants),
         output_bits=sum(s.bits for s in module.drives.values()),
+        logic=module_logic(module),
     )
 
 
@@ -136,13 +151,13 @@ def state_kernels(depth: int, top: Top, entries: list[Entry]) -> list[Kernel]:
     """The registers at the end of every stage (one cycle each), and the bank."""
     kernels = []
     for stage in range(1, depth + 1):
-        data = top.data_registers.get(stage, 0)
-        kernels.append(Kernel(f"stage_{stage}_registers", (), "register", stage, 1, state={"data": data, "control": 1}))
+        cells, state = state_cells([r for r in top.state if r.get("stage") == stage])
+        kernels.append(Kernel(f"stage_{stage}_registers", (), "register", stage, 1, cells=cells, state=state))
     if entries:
         bits = sum(e.bits for e in entries)
         words = entries[-1].address + entries[-1].words
-        decode = {"and2": words * max(top.address_bits, 1)}
-        kernels.append(
-            Kernel("register_bank", (), "bank", 0, 0, cells=decode, state={"weight": bits}, weight_bits=bits)
-        )
+        cells, state = state_cells([r for r in top.state if r["class"] == "weight"])
+        cells = {"and2": words} | cells  # the address is decoded in parts that all words share
+        bank = Kernel("register_bank", (), "bank", 0, 0, cells=cells, state=state, weight_bits=bits, activations=0.0)
+        kernels.append(bank)
     return kernels

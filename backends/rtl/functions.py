@@ -8,7 +8,7 @@ weights: 6 s of C++ compilation instead of more than 600 s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edgec.backends.rtl.circuit.circuit import Circuit
 from edgec.backends.rtl.circuit.emit import Emitter, Ref, emit_module, vector
@@ -82,6 +82,9 @@ class FunctionEmitter(Emitter):
     def cell(self, module: str, width: int, **pins: str) -> None:
         pass  # the netlist of cells is the module's other body
 
+    def cells_of(self, write: Callable[[], None]) -> None:
+        pass
+
     def table(self, width: int, address: Ref, entries: Sequence[tuple[int, int]]) -> Ref:
         result, bits = self.declare(width), address.width
         arms = [f"{bits}'h{key:x}: {result.net} = {width}'h{value:x};" for key, value in entries]
@@ -154,6 +157,9 @@ class CellEmitter(Emitter):
 
     def inline_wire(self, width: int) -> str:
         return self._name() + "t"
+
+    def cell_line(self, line: str) -> None:
+        self._body.append(line)
 
     def cell(self, module: str, width: int, **pins: str) -> None:
         connections = ", ".join(f".{pin}({text})" for pin, text in pins.items())

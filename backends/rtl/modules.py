@@ -54,8 +54,17 @@ class Module:
 class Builder:
     """Builds the modules of a schedule in order."""
 
-    def __init__(self, graph: Graph, plan: Schedule, prefix: str, names: dict[Op, str], loaded: set[Constant]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Schedule,
+        prefix: str,
+        names: dict[Op, str],
+        loaded: set[Constant],
+        sharing: str = "auto",
+    ) -> None:
         self.graph, self.plan, self.prefix, self.names, self.loaded = graph, plan, prefix, names, loaded
+        self.sharing = sharing
         self.signals: dict[Op, Signal] = {
             i: Signal(i, f"in_{names[i]}", format_interval(i.format)) for i in graph.inputs
         }
@@ -77,7 +86,7 @@ class Builder:
 
     def module(self, group: Group) -> Module:
         name = f"{self.prefix}_l{group.index}_{self.names[group.main]}".lower().replace(".", "_")
-        layer = Layer(name)
+        layer = Layer(name, sharing=self.sharing)
         reads: dict[str, Signal] = {}
         parameters: dict[str, Constant] = {}
         values: dict[Op, object] = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.backends.rtl.lower import LOWERINGS, is_data
+from edgec.backends.rtl.lower.registry import base_of, is_binary
 from edgec.backends.rtl.schedule import HEAVY, LIGHT, MOVES
 from edgec.diagnostics import Diagnostic
-from edgec.formats import Affine, Fixed, Format, Integer, TensorType
-from edgec.formats_compressed import Binary, Ternary
+from edgec.formats import Fixed, Format, Integer, TensorType
+from edgec.formats_compressed import Binary, Pow2, Ternary
 from edgec.graph import Graph
 from edgec.ops import Constant, Conv, Dense, Gather, Input, Op, Pad, Relu, centered_range
 from edgec.ops.mac import product_range
@@ -60,7 +61,7 @@ def _problem(op: Op, loaded: bool) -> tuple[str, str, str | None, str | None] | 
         problem = _format_problem(fmt, op)
         if problem:
             return problem
-    if isinstance(op, Relu) and isinstance(op.format, Binary):
+    if isinstance(op, Relu) and is_binary(op.format):
         return "E0313", "a ReLU of binary values has no binary result", "binary is -1 or +1", None
     if isinstance(op, Conv | Dense):
         return _mac_problem(op, loaded)
@@ -82,8 +83,7 @@ def _format_problem(fmt: Format, op: Op) -> tuple[str, str, str | None, str | No
 
 def _on_wires(fmt: Format) -> bool:
     """Whether wires carry `fmt`: its codes are its levels, or it is binary."""
-    base = fmt.base if isinstance(fmt, Affine) else fmt
-    return isinstance(base, ACTIVATIONS) and not (isinstance(fmt, Affine) and isinstance(base, Binary))
+    return isinstance(base_of(fmt), ACTIVATIONS) and not (is_binary(fmt) and fmt.zero_point_array.any())
 
 
 def _mac_problem(op: Conv | Dense, loaded: bool) -> tuple[str, str, str | None, str | None] | None:
@@ -92,8 +92,9 @@ def _mac_problem(op: Conv | Dense, loaded: bool) -> tuple[str, str, str | None, 
     if loaded:
         held = [("weights", op.w.format)] + ([("bias", op.b.format)] if op.b is not None else [])
         for role, fmt in held:
-            if not _on_wires(fmt) or fmt.zero_point_array.any():
-                why = "a register bank holds int, fixed, ternary or binary without zero point"
+            shifts = role == "weights" and isinstance(base_of(fmt), Pow2)
+            if not (_on_wires(fmt) or shifts) or fmt.zero_point_array.any():
+                why = "a register bank holds int, fixed, ternary, binary and pow2 without zero point"
                 return "E0310", f"loaded {role} in {fmt}", why, None
     for quantizer in (op.product, op.acc, op.out):
         if quantizer is not None and not _on_wires(quantizer.format):

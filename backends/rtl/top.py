@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from edgec.backends.rtl.bank import Entry
+from edgec.backends.rtl.hardening import REGISTERS, bank_parameters, mask_hex
 from edgec.backends.rtl.modules import Builder, Module, Signal
 from edgec.graph import Graph
+from edgec.hardening import NONE, Hardening
 from edgec.ops import Op
 
 
@@ -19,18 +24,31 @@ class Top:
     output_bits: int
     address_bits: int
     data_registers: dict[int, int] = field(default_factory=dict)
-    """Flip-flops of data by the stage at whose end they stand."""
+    """Bits of data by the stage at whose end they stand; a hardened one has three flip-flops."""
+    state: list[dict[str, Any]] = field(default_factory=list)
+    """Every register: its class, instance, bits, style, and the stage or the word address."""
 
 
 class TopBuilder:
     """Writes the top of one design."""
 
-    def __init__(self, name: str, graph: Graph, builder: Builder, entries: list[Entry]) -> None:
+    def __init__(
+        self,
+        name: str,
+        graph: Graph,
+        builder: Builder,
+        entries: list[Entry],
+        hardening: Hardening | None = None,
+        protected: dict[Entry, np.ndarray] | None = None,
+    ) -> None:
+        """`protected`: for every entry of the bank the bits to harden, [bits] of bool."""
         self.name, self.graph, self.builder, self.entries = name, graph, builder, entries
+        self.hardening, self.protected = hardening or Hardening(), protected or {}
         self.plan = builder.plan
         self.body: list[str] = []
         self.delayed: dict[tuple[Op, int], str] = {}
         self.registers: dict[int, int] = {}
+        self.state: list[dict[str, Any]] = []
 
     def build(self) -> Top:
         input_bits = sum(self.builder.signals[i].bits for i in self.graph.inputs)
@@ -62,22 +80,31 @@ class TopBuilder:
         lines = ["`default_nettype none", f"module {self.name} (", *(f"  {p}," for p in ports[:-1])]
         lines += [f"  {ports[-1]}", ");", "  /* verilator lint_off UNUSEDSIGNAL */"]
         lines += [f"  {line}" for line in self.body] + ["endmodule", "`default_nettype wire", ""]
-        return Top("\n".join(lines), input_bits, output_bits, address_bits, self.registers)
+        return Top("\n".join(lines), input_bits, output_bits, address_bits, self.registers, self.state)
 
     def valid_chain(self) -> None:
         self.body.append("wire v0 = in_valid;")
         for s in range(1, self.plan.depth + 1):
             self.body.append(f"wire v{s};")
+            style = self.hardening.control
             self.body.append(
-                f"edgec_register #(.WIDTH(1), .RESET(1)) r_valid{s} "
+                f"{REGISTERS[style]} #(.WIDTH(1), .RESET(1)) r_valid{s} "
                 f"(.clk(clk), .rst(rst), .en(1'b1), .d(v{s - 1}), .q(v{s}));"
             )
+            self.state.append({"class": "control", "instance": f"r_valid{s}", "bits": 1, "style": style, "stage": s})
 
     def bank(self, entry: Entry, address_bits: int) -> None:
         net = bank_net(entry)
+        mask = self.protected.get(entry, np.zeros(entry.bits, bool))
+        style = self.hardening.weight if mask.any() else NONE
+        more = bank_parameters(style, mask)
+        held = {"class": "weight", "instance": f"r_{net}", "bits": entry.bits, "style": style}
+        held |= {"address": entry.address, "layer": entry.layer, "role": entry.role}
+        self.state.append(held | ({"protect": mask_hex(mask)} if mask.any() and not mask.all() else {}))
         self.body.append(f"wire {vector(entry.bits)}{net};")
         self.body.append(
-            f"edgec_bank #(.BITS({entry.bits}), .BASE({entry.address}), .ADDRESS_BITS({address_bits})) r_{net} "
+            f"edgec_bank #(.BITS({entry.bits}), .BASE({entry.address}), .ADDRESS_BITS({address_bits}){more}) "
+            f"r_{net} "
             "(.clk(clk), .wr_en(wr_en), .wr_addr(wr_addr), .wr_data(wr_data), "
             f".q({net}));"
         )
@@ -96,11 +123,15 @@ class TopBuilder:
             if key not in self.delayed:
                 self.delayed[key] = f"{signal.name}_s{s}"
                 self.body.append(f"wire {vector(signal.bits)}{self.delayed[key]};")
+                style = self.hardening.data
                 self.body.append(
-                    f"edgec_register #(.WIDTH({signal.bits})) r_{self.delayed[key]} "
+                    f"{REGISTERS[style]} #(.WIDTH({signal.bits})) r_{self.delayed[key]} "
                     f"(.clk(clk), .rst(1'b0), .en(v{s - 1}), .d({net}), .q({self.delayed[key]}));"
                 )
                 self.registers[s] = self.registers.get(s, 0) + signal.bits
+                held = {"class": "data", "instance": f"r_{self.delayed[key]}", "bits": signal.bits, "style": style}
+                layer = self.builder.names[signal.op]
+                self.state.append(held | {"stage": s, "layer": layer, "element_bits": signal.interval.width})
             net = self.delayed[key]
         return net
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import onnx
 import onnx.inliner
 from onnx import ModelProto
@@ -18,6 +20,7 @@ from edgec.ops import Input, Split
 
 def export(graph: Graph) -> ModelProto:
     """The ONNX model of `graph`."""
+    graph = _with_distinct_ends(graph)
     b = Builder(graph)
     inputs = []
     for each in graph.inputs:
@@ -62,6 +65,19 @@ def export(graph: Graph) -> ModelProto:
     )
     onnx.helper.set_model_props(model, metadata(graph))
     return model
+
+
+def _with_distinct_ends(graph: Graph) -> Graph:
+    """An output of an input's name, as in the tail of a network, gets another: ONNX has one name for one tensor."""
+    taken = {i.name for i in graph.inputs} | {name for name, _ in graph.outputs}
+    outputs = []
+    for name, op in graph.outputs:
+        label = name
+        if any(i.name == name for i in graph.inputs):
+            label = next(f"{name}_out{k or ''}" for k in count() if f"{name}_out{k or ''}" not in taken)
+            taken.add(label)
+        outputs.append((label, op))
+    return graph.with_outputs(outputs)
 
 
 def metadata(graph: Graph) -> dict[str, str]:

@@ -20,10 +20,22 @@ def _weights(op: Dense | Conv) -> np.ndarray:
     return op.w.levels.reshape(op.w.shape[0], -1)
 
 
+def _step(op: Dense | Conv) -> float:
+    """What one level of a product is worth: 1 in front of a sum without a power-of-two unit."""
+    return unit(op.x.format) * unit(op.w.format) if op.format.frac is not None else 1.0
+
+
+def _read_weights(b: Builder, op: Dense | Conv, dtype: np.dtype) -> str:
+    """The weights; where one factor has a power-of-two unit and the sum has none, scaled so that levels are summed."""
+    w = b.read(op.w, dtype)
+    extra = _step(op) / (unit(op.x.format) * unit(op.w.format))
+    return w if extra == 1.0 else b.each("Mul", w, b.scalar(extra, dtype))
+
+
 def _bounds(op: Dense | Conv) -> tuple[int, int, int, float]:
     """Smallest and largest sum (products rounded, bias included), the largest partial sum, and their unit."""
     lo, hi = centered_range(op.x.format)
-    step = unit(op.x.format) * unit(op.w.format)
+    step = _step(op)
     w = _weights(op).astype(object)
     low, high = np.minimum(w * lo, w * hi), np.maximum(w * lo, w * hi)
     if op.product is not None:
@@ -75,7 +87,7 @@ def dense(b: Builder, op: Dense) -> str:
     low, high, bound, step = _bounds(op)
     dtype = exact_dtype(bound, op)
     if op.product is None:
-        w = b.transpose(b.read(op.w, dtype), (1, 0))
+        w = b.transpose(_read_weights(b, op, dtype), (1, 0))
         y = b.node("MatMul", [b.read(op.x, dtype), w], op.shape, dtype)
     else:
         wide = _product_dtype(op, dtype)
@@ -113,7 +125,7 @@ def conv(b: Builder, op: Conv) -> str:
     low, high, bound, step = _bounds(op)
     dtype = exact_dtype(bound, op)
     if dtype == F32 and op.product is None:
-        operands = [b.read(o, F32) for o in (op.x, op.w, op.b) if o is not None]
+        operands = [b.read(op.x, F32), _read_weights(b, op, F32), *([b.read(op.b, F32)] if op.b is not None else [])]
         return _finish(b, op, b.node("Conv", operands, op.shape, F32, **attributes), low, high, step)
     n, groups, outputs = op.x.shape[0], op.groups, op.w.shape[0]
     places, terms = math.prod(op.shape[2:]), op.terms
@@ -123,7 +135,7 @@ def conv(b: Builder, op: Conv) -> str:
     )  # [N, C, T, K]
     patches = b.reshape(patches, (n, groups, op.w.shape[1], places, math.prod(op.w.shape[2:])))
     patches = b.reshape(b.transpose(patches, (0, 1, 3, 2, 4)), (n, groups, places, terms))
-    kernel = b.reshape(b.read(op.w, wide), (groups, outputs // groups, terms))
+    kernel = b.reshape(_read_weights(b, op, wide), (groups, outputs // groups, terms))
     if op.product is None:
         kernel = b.transpose(kernel, (0, 2, 1))
         y = b.node("MatMul", [patches, kernel], (n, groups, places, outputs // groups), dtype)

@@ -27,6 +27,7 @@ from edgec.ops import (
     centered_levels,
     centered_range,
 )
+from edgec.passes._accumulator import level_interval
 
 
 def carried(fmt: Format) -> Format:
@@ -85,8 +86,8 @@ def requantize(b: Builder, op: Requantize) -> str:
             raise refuse(op, "parameters that are computed")
         parameters.append(np.zeros(1, np.int64) if p is None else p.levels)
     multiplier, shift, offset = parameters
-    lo, hi = centered_range(op.x.format)
-    bound = max(-lo, hi) * int(np.abs(multiplier).max()) + int(np.abs(offset).max())
+    lo, hi = level_interval(op.x)  # of a sum with known weights much less than its format could hold
+    bound = max(-int(lo.min()), int(hi.max())) * int(np.abs(multiplier).max()) + int(np.abs(offset).max())
     up = np.maximum(-shift, 0)
     if int(up.max()) > 62 or int(shift.max()) > 61 or (bound << int(up.max())) >= 1 << 62:
         raise refuse(op, f"products up to {bound} shifted by {int(shift.max())}")

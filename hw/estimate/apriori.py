@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from edgec.backend import BuildPlan, Kernel
 from edgec.graph import Graph
+from edgec.hardening import COPIES, NONE, Hardening, extra_gate_equivalents, parse_hardening, register_cells
 from edgec.hw.estimate.apriori_mac import csd_digits, mac_cost
 from edgec.hw.estimate.figure import Figure, product
 from edgec.hw.estimate.model import Estimate, estimate
@@ -52,12 +53,14 @@ def apriori(
     *,
     weights: str = "fixed",
     clock_mhz: float | None = None,
+    harden: str | None = None,
 ) -> Estimate:
-    """Estimate an integer `graph` on `target` without emitting it. `weights`: `fixed` (constants) or `loaded`.
+    """Estimate an integer `graph` on `target` without emitting it. `weights`: `fixed` (constants) or `loaded`;
+    `harden` as on the command line (a budget counts as a share of the bits, whichever they are).
 
     Float ops and moves count nothing; a note names float ops. Cost: one look at every weight.
     """
-    plan = apriori_plan(graph, weights=weights)
+    plan = apriori_plan(graph, weights=weights, hardening=parse_hardening(harden), target=target, booth=True)
     bar = MODEL_ERROR
     if weights == "fixed" and "fixed.sharing" in target.constants:
         sharing = target.constant("fixed.sharing")
@@ -71,14 +74,26 @@ def apriori(
     return replace(result, notes=tuple(notes))
 
 
-def apriori_area(graph: Graph, target: Target, *, loaded: bool) -> Figure:
+def apriori_area(graph: Graph, target: Target, *, loaded: bool, harden: str | None = None) -> Figure:
     """Area of `graph` in kGE, for a decision before anything is emitted."""
-    totals = apriori(graph, target, weights="loaded" if loaded else "fixed").totals
+    totals = apriori(graph, target, weights="loaded" if loaded else "fixed", harden=harden).totals
     return totals.get("area_kge") or Figure(0.0, 0.0, 0.0, "kGE", "analytic", "no operation costs cells")
 
 
-def apriori_plan(graph: Graph, *, weights: str = "fixed") -> BuildPlan:
-    """A plan without files: one kernel for every op that computes, a register behind every op in `REGISTERED`."""
+def apriori_plan(
+    graph: Graph,
+    *,
+    weights: str = "fixed",
+    hardening: Hardening | None = None,
+    target: Target | None = None,
+    booth: bool = False,
+) -> BuildPlan:
+    """A plan without files: one kernel for every op that computes, a register behind every op in `REGISTERED`.
+
+    `target` has the sizes of cells for a `hardening` with a budget of area. `booth`: products with loaded weights are
+    recoded where the backend recodes them, else they are arrays of AND gates.
+    """
+    hardening = hardening or Hardening()
     stage: dict[Op, int] = {}
     kernels = []
     for op in graph.ops:
@@ -87,22 +102,47 @@ def apriori_plan(graph: Graph, *, weights: str = "fixed") -> BuildPlan:
         stage[op] = before + registered
         if isinstance(op, Input | Constant) or _is_float(op) or not hasattr(op.type, "shape"):
             continue
-        kernel = _kernel(op, max(stage[op], 1), registered, fixed=weights == "fixed", index=len(kernels))
+        kernel = _kernel(
+            op, max(stage[op], 1), registered, hardening, fixed=weights == "fixed", booth=booth, index=len(kernels)
+        )
         if kernel is not None:
             kernels.append(kernel)
     if kernels and not any(k.cycles for k in kernels):
-        kernels[-1] = _with_register(kernels[-1])
+        kernels[-1] = _with_register(kernels[-1], hardening)
+    if hardening.budget is not None and target is not None:
+        kernels = _within_budget(kernels, hardening, target)
     depth = len({k.stage for k in kernels if k.cycles})
     interface = {"latency": depth, "initiation_interval": 1}
     return BuildPlan("rtl", {}, tuple(kernels), interface)
 
 
-def _kernel(op: Op, stage: int, registered: bool, *, fixed: bool, index: int) -> Kernel | None:
+def _within_budget(kernels: list[Kernel], hardening: Hardening, target: Target) -> list[Kernel]:
+    """The kernels with as many protected weight bits as the budget allows, spread evenly."""
+    assert hardening.budget is not None
+    sizes = {kind: target.constant(f"ge.{kind}").nominal for kind in ("dff", "dff_enable", "voter")}
+    total = sum(k.weight_bits for k in kernels)
+    allowed = hardening.budget.bits(total, extra_gate_equivalents(hardening.weight, sizes))
+    changed = []
+    for kernel in kernels:
+        bits = kernel.weight_bits
+        plain = bits - (bits * allowed // total if total else 0)
+        cells = Counter(kernel.cells)
+        cells.subtract(register_cells(hardening.weight, "dff_enable", plain))
+        cells.update(register_cells(NONE, "dff_enable", plain))
+        state = Counter(kernel.state)
+        state["weight"] -= (COPIES[hardening.weight] - 1) * plain
+        changed.append(replace(kernel, cells=dict(+cells), state=dict(+state)))
+    return changed
+
+
+def _kernel(
+    op: Op, stage: int, registered: bool, hardening: Hardening, *, fixed: bool, booth: bool, index: int
+) -> Kernel | None:
     cells: Counter[str]
     path: Counter[str]
     macs = nominal = stored = 0
     if isinstance(op, Conv | Dense | MatMul):
-        cost = mac_cost(op, fixed=fixed)
+        cost = mac_cost(op, fixed=fixed, booth=booth)
         cells, path, macs, nominal = cost.cells, cost.path, cost.macs, cost.macs_nominal
         stored = 0 if fixed else cost.weight_bits
         if op.format.frac is not None and getattr(op, "out", None) is not None:
@@ -112,8 +152,11 @@ def _kernel(op: Op, stage: int, registered: bool, *, fixed: bool, index: int) ->
     if not cells and not registered:
         return None
     data = op.tensor.bits if registered else 0
-    counted = cells + Counter(dff=data, dff_enable=stored)
-    state = {"data": data, "weight": stored}
+    counted = cells + Counter(register_cells(hardening.data, "dff_enable", data))
+    counted += Counter(register_cells(hardening.weight, "dff_enable", stored))
+    state = {"data": COPIES[hardening.data] * data, "weight": COPIES[hardening.weight] * stored}
+    if (hardening.data != NONE and stage > 1) or (stored and hardening.weight != NONE):
+        path = path + Counter(voter=1)
     return Kernel(
         name=f"{op.mnemonic}{index}",
         layers=op.loc,
@@ -127,13 +170,14 @@ def _kernel(op: Op, stage: int, registered: bool, *, fixed: bool, index: int) ->
         path=dict(path),
         weight_bits=stored,
         output_bits=op.tensor.bits,
+        constant=fixed and isinstance(op, Conv | Dense | MatMul) and getattr(op, "product", None) is None,
     )
 
 
-def _with_register(kernel: Kernel) -> Kernel:
+def _with_register(kernel: Kernel, hardening: Hardening) -> Kernel:
     bits = kernel.output_bits
-    cells = Counter(kernel.cells) + Counter(dff=bits)
-    state = dict(Counter(kernel.state) + Counter(data=bits))
+    cells = Counter(kernel.cells) + Counter(register_cells(hardening.data, "dff_enable", bits))
+    state = dict(Counter(kernel.state) + Counter(data=COPIES[hardening.data] * bits))
     return replace(kernel, cycles=1, cells=dict(cells), state=state)
 
 

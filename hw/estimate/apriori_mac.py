@@ -4,9 +4,10 @@ A tree of full adders turns the partial-product bits of a sum into its result bi
 
     full adders = partial-product bits + bias bits - result bits
 
-Loaded weights: a product of an a-bit and a b-bit number has a*b partial-product bits, one AND each. Fixed weights: one
-shifted copy of the input per nonzero digit of the weight in canonical signed-digit form, a bits each, no AND. Padded
-taps cost nothing. A product that is rounded before summing must be finished by itself first.
+Loaded weights: a product of an a-bit and a b-bit number has a*b partial-product bits, one AND each, or recoded (Booth
+radix 4) (a + 1) * b/2 selected bits and b/2 corrections. Fixed weights: one shifted copy of the input per nonzero
+digit of the weight in canonical signed-digit form, a bits each, no AND, less what the outputs share. Padded taps cost
+nothing. A product that is rounded before summing must be finished by itself first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgec.formats import Format
+from edgec.formats import Affine, Fixed, Format
+from edgec.formats_compressed import Pow2, Ternary
 from edgec.ops import Constant, Conv, Dense, MatMul, centered_range
 
 
@@ -57,8 +59,8 @@ def tap_uses(op: Conv) -> np.ndarray:
     return uses * op.shape[0]
 
 
-def mac_cost(op: Conv | Dense | MatMul, *, fixed: bool) -> MacCost:
-    """Cells of `op` on integers, with weights as constants (`fixed`) or in registers."""
+def mac_cost(op: Conv | Dense | MatMul, *, fixed: bool, booth: bool = False) -> MacCost:
+    """Cells of `op` on integers, with weights as constants (`fixed`) or in registers, `booth`: recoded if it pays."""
     weights = op.w if isinstance(op, Conv | Dense) else op.y
     outputs = op.tensor.size
     if isinstance(op, Conv):
@@ -80,6 +82,20 @@ def mac_cost(op: Conv | Dense | MatMul, *, fixed: bool) -> MacCost:
         cells["and2"] = bits
     per_product = max(1, x_bits + w_bits - (x_bits == 1 or w_bits == 1))
     product = op.product if isinstance(op, Conv | Dense) else None
+    plain = isinstance(op, Conv | Dense) and isinstance(op.w.format, Fixed | Affine)
+    recoded = booth and constant is None and plain and w_bits >= 3
+    if recoded:
+        digits = -(-w_bits // 2)
+        rows = digits * (x_bits + 1)
+        bits = macs * (rows + digits)
+        del cells["and2"]
+        cells.update(aoi22=macs * digits * (x_bits - 1), nand2=2 * macs * digits, nor2=macs * digits)
+        cells["xor2"] += macs * (rows + 2 * (digits - 1))
+    chosen = _selected(weights.format, x_bits) if constant is None else None
+    if chosen is not None:
+        bits = macs * (chosen["xor2"] + 1)
+        del cells["and2"]
+        cells.update({kind: macs * count for kind, count in chosen.items()})
     ripple, row = 0, max(x_bits, w_bits)
     if product is not None:
         # Each product is added up by itself, then loses its low bits.
@@ -91,15 +107,46 @@ def mac_cost(op: Conv | Dense | MatMul, *, fixed: bool) -> MacCost:
     width = per_product + math.ceil(math.log2(max(terms, 1)))
     bias = getattr(op, "b", None)
     bias_bits = outputs * bias.format.bits if bias is not None and constant is None else 0
-    cells["full_adder"] += max(bits + bias_bits - outputs * width, 0)
-    cells["half_adder"] += 2 * width * outputs if bits else 0
+    shared = 1.0 if constant is None or product is not None else _shared(op, constant)
+    cells["full_adder"] += round(max(bits + bias_bits - outputs * width, 0) * shared)
+    # sums that are reduced by columns need fewer than those with a final adder
+    cells["half_adder"] += (1 + (constant is None or product is not None)) * width * outputs if bits else 0
     # The longest column: rows of a bits each, b of them a product (or one a signed digit), overlap there.
     height = math.ceil(bits / max(outputs * row, 1))
     path = Counter({"full_adder": ripple + tree_stages(height) + width // 2})
-    path["and2"] += constant is None
+    if recoded:
+        path.update(xor2=2, aoi22=1)
+    path["and2"] += constant is None and not recoded
     nominal = outputs * terms
     stored = weights.tensor.bits + (bias.tensor.bits if bias is not None else 0)
     return MacCost(+cells, live, nominal, +path, stored)
+
+
+def _shared(op: Conv | Dense | MatMul, w: Constant) -> float:
+    """What is left of the adders of separate trees when the outputs of a layer (of a group) share terms."""
+    from edgec.backends.rtl.constants.choose import sharing_factor
+
+    levels = w.levels.T if isinstance(op, MatMul) else w.levels
+    matrix = levels.reshape(levels.shape[0], -1)
+    if isinstance(op, Conv):
+        matrix = matrix[: len(matrix) // op.groups]
+    lo, hi = op.x.format.level_range
+    return sharing_factor(matrix, [hi - lo] * matrix.shape[1])
+
+
+def _selected(fmt: Format, x_bits: int) -> Counter[str] | None:
+    """Cells of a product by a weight without a multiplier: gates for 0, a shifter for powers of two, a sign; None for
+    other formats. Its partial-product bits are those behind the sign, and the 1 of a negative one."""
+    inner = fmt.base if isinstance(fmt, Affine) else fmt
+    if isinstance(inner, Ternary):
+        return Counter(and2=x_bits, xor2=x_bits)
+    if not isinstance(inner, Pow2):
+        return None
+    width, selects = x_bits, 0
+    for b in range(inner.bits - 1):
+        width += 1 << b
+        selects += width
+    return Counter(and2=x_bits * inner.zero, aoi22=selects, xor2=width)
 
 
 def tree_stages(height: int) -> int:

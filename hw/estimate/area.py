@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edgec.backend import Kernel
+from edgec.hw.estimate.cells import effective_cells
 from edgec.hw.estimate.figure import inverse, product, total
 from edgec.target import Quantity, Target
 
@@ -11,6 +13,12 @@ from edgec.target import Quantity, Target
 def gate_equivalents(cells: Mapping[str, int], target: Target) -> Quantity:
     """GE of `cells` (kind -> count)."""
     return total(target.constant(f"ge.{kind}") * count for kind, count in cells.items())
+
+
+def kernel_ge(kernel: Kernel, target: Target) -> Quantity:
+    """GE of a kernel's cells and memories."""
+    memory = [target.constant(f"memory.{kind}_ge") * bits for kind, bits in kernel.memory.items() if bits]
+    return total([gate_equivalents(effective_cells(kernel), target), *memory])
 
 
 def cell_area_um2(ge: Quantity, target: Target) -> Quantity:

@@ -20,18 +20,22 @@ def path_delay(path: Mapping[str, int], target: Target) -> Quantity:
     return total([target.constant("delay.dff"), *cells, target.constant("time.setup")])
 
 
-def critical_path(kernels: Sequence[Kernel], target: Target) -> tuple[Quantity, str]:
-    """The slowest stage's delay in NAND2 delays, and its slowest kernel.
+def critical_path(
+    kernels: Sequence[Kernel], target: Target, paths: Mapping[str, Quantity] | None = None
+) -> tuple[Quantity, str]:
+    """The slowest stage's delay in NAND2 delays, and its slowest kernel; `paths` has those that are known by name.
 
-    Kernels of a stage usually stand side by side, so the longest counts; the high end takes them as one behind the
-    other.
+    Kernels of a stage usually stand side by side, so the longest counts. Where paths are counted, the high end takes
+    them as one behind the other.
     """
+    paths = paths or {}
     worst, name = Quantity(0.0, 0.0, 0.0, ""), ""
     for stage in sorted({k.stage for k in kernels}):
-        members = [(path_delay(k.path, target), k) for k in kernels if k.stage == stage]
+        members = [(paths.get(k.name) or path_delay(k.path, target), k) for k in kernels if k.stage == stage]
         delay, slowest = max(members, key=lambda m: m[0].nominal)
         overhead = target.constant("delay.dff").high + target.constant("time.setup").high
-        chained = sum(d.high - overhead for d, _ in members) + overhead
+        counted = [d for d, k in members if k.name not in paths]
+        chained = sum(d.high - overhead for d in counted) + overhead
         if delay.nominal > worst.nominal:
             worst, name = Quantity(delay.low, delay.nominal, max(delay.high, chained), ""), slowest.name
     return worst, name

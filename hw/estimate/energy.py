@@ -1,4 +1,4 @@
-"""Energy per inference, a first model: switched cells, clocked flip-flops, leakage.
+"""Energy per inference of kernels without a netlist: switched cells, clocked flip-flops, leakage.
 
     switching = sum over cell kinds of  count * outputs * transitions * glitches * toggle energy
     clock     = flip-flops * clock energy * clock tree * duty * initiation interval
@@ -47,7 +47,8 @@ def transitions(kind: str, rate: Quantity, target: Target) -> Quantity:
 
 def glitch_factor(kernel: Kernel, target: Target) -> Quantity:
     """Transitions over useful transitions of the adders of `kernel`, by the depth of its longest path."""
-    base, limit = target.constant("glitch.base"), target.constant("glitch.limit")
+    base = target.constant("glitch.constant" if kernel.constant else "glitch.base")
+    limit = target.constant("glitch.limit")
     beyond = max(1.0, levels(kernel.path) / target.constant("glitch.depth").nominal)
     exponent = target.constant("glitch.exponent")
     return Quantity(
@@ -61,14 +62,12 @@ def glitch_factor(kernel: Kernel, target: Target) -> Quantity:
 def kernel_energy(kernel: Kernel, target: Target, rate: Quantity, interval: int) -> KernelEnergy:
     """Energy of `kernel` per inference in NAND2 transitions; `rate`: toggle rate of its input bits."""
     cells, glitches = effective_cells(kernel), glitch_factor(kernel, target)
-    state = state_classes(kernel)
-    flops = sum(n for kind, n in cells.items() if CELLS[kind].switching == "state")
-    weights = state.get("weight", 0)
+    flops, weights = flip_flops(kernel)
     moving = 1.0 - weights / flops if flops else 0.0
     terms = []
     for kind, count in cells.items():
         cell = CELLS[kind]
-        share = count * cell.outputs * (moving if cell.switching == "state" else 1.0)
+        share = count * cell.outputs * (moving if cell.switching == "state" else 1.0) * kernel.activations
         factors = [transitions(kind, rate, target), target.constant(f"toggle.{kind}")]
         if cell.switching == "adder":
             factors.append(glitches)
@@ -76,9 +75,22 @@ def kernel_energy(kernel: Kernel, target: Target, rate: Quantity, interval: int)
         if kind == "voter":
             share *= moving
         terms.append(product(*factors, share))
+    for kind, moved in kernel.accesses.items():
+        terms.append(product(target.constant(f"memory.{kind}_access"), float(moved)))
+    return KernelEnergy(total(terms), clock_energy(kernel, target, interval))
+
+
+def flip_flops(kernel: Kernel) -> tuple[int, int]:
+    """How many flip-flops a kernel has, and how many of them hold weights."""
+    flops = sum(n for kind, n in effective_cells(kernel).items() if CELLS[kind].switching == "state")
+    return flops, state_classes(kernel).get("weight", 0)
+
+
+def clock_energy(kernel: Kernel, target: Target, interval: int) -> Quantity:
+    """What the clock pins of the kernel's flip-flops cost an inference, in NAND2 transitions."""
+    flops, weights = flip_flops(kernel)
     per_flop = product(target.constant("clock.dff"), target.constant("clock.tree"), float(interval))
-    clock = [per_flop * (flops - weights), product(per_flop, target.constant("clock.weight_duty"), weights)]
-    return KernelEnergy(total(terms), total(clock))
+    return total([per_flop * (flops - weights), product(per_flop, target.constant("clock.weight_duty"), weights)])
 
 
 def femtojoules(energy: Quantity, target: Target, voltage_v: float | None = None) -> Quantity:

@@ -14,6 +14,7 @@ from edgec.diagnostics import EdgecError
 from edgec.hw.estimate import area, cycles, delay, energy
 from edgec.hw.estimate.cells import CELLS, effective_cells, state_classes
 from edgec.hw.estimate.figure import Basis, Figure, exact, figure, inverse, product, total
+from edgec.hw.estimate.simulated import Simulated, simulated
 from edgec.hw.estimate.toggling import kernel_rate
 from edgec.target import Quantity, Target
 
@@ -96,7 +97,8 @@ def estimate(
     """
     clock = _clock(clock_mhz, target)
     interval, depth = cycles.initiation_interval(plan), cycles.latency(plan)
-    priced = _Pricer(target, clock, voltage_v, activity, interval, area_basis, area_error or energy.ONE)
+    found = simulated(plan, target, activity)
+    priced = _Pricer(target, clock, voltage_v, activity, interval, area_basis, area_error or energy.ONE, found)
     rows = tuple(priced.row(kernel) for kernel in plan.kernels)
     schedule: Basis = "exact" if area_basis != "analytic" else "analytic"
     totals = {
@@ -140,16 +142,21 @@ class _Pricer:
         interval: int,
         basis: Basis,
         error: Quantity,
+        found: Simulated | None,
     ) -> None:
         self.target, self.clock, self.voltage, self.measured = target, clock, voltage, measured
-        self.interval, self.error = interval, error
+        self.interval, self.error, self.found = interval, error, found
         self.basis: Basis = basis
         self.joules = "energy.nand2_fj" in target.constants
         if voltage is not None and not self.joules:
             raise EdgecError("E0204", f"a supply voltage on {target.name}", why="it has no physical units")
         self.cell_source = f"cell counts and ge.* of {target.name}"
         rates = "measured toggle rates" if measured is not None else "activity.input"
-        self.energy_source = f"cell counts, {rates}, toggle.*, glitch.*, clock.* of {target.name}"
+        counted = "cell counts, glitch.*" if found is None else "transitions of the netlist in a timed simulation"
+        self.energy_source = f"{counted}, {rates}, toggle.*, clock.* of {target.name}"
+        self.energy_basis: Basis = (
+            "calibrated" if found is not None and target.options.get("calibrated") else "analytic"
+        )
 
     def rate(self, kernel: Kernel) -> Quantity:
         """Toggle rate of the kernel's input bits; a measured one keeps a bar of 10 % for other data."""
@@ -160,7 +167,7 @@ class _Pricer:
 
     def row(self, kernel: Kernel) -> Row:
         counts = effective_cells(kernel)
-        ge = product(area.gate_equivalents(counts, self.target), self.error)
+        ge = product(area.kernel_ge(kernel, self.target), self.target.constant("logic.area"), self.error)
         flops = sum(n for kind, n in counts.items() if CELLS[kind].switching == "state")
         counted: Basis = "exact" if self.basis != "analytic" else "analytic"
         figures: dict[str, Figure] = {
@@ -175,14 +182,18 @@ class _Pricer:
         return Row(kernel, _checked(self.target, figures | self.energy_figures(kernel, ge)))
 
     def energy_figures(self, kernel: Kernel, ge: Quantity) -> dict[str, Figure]:
-        spent = energy.kernel_energy(kernel, self.target, self.rate(kernel), self.interval)
+        switched = self.found.energy.get(kernel.name) if self.found is not None else None
+        if switched is not None:
+            spent = energy.KernelEnergy(switched, energy.clock_energy(kernel, self.target, self.interval))
+        else:
+            spent = energy.kernel_energy(kernel, self.target, self.rate(kernel), self.interval)
         if self.error is not energy.ONE:
             spent = energy.KernelEnergy(product(spent.switching, self.error), spent.clock)
         if not self.joules:
             parts = {"switching": spent.switching, "clock": spent.clock}
             parts["energy"] = total(parts.values())
             unit, source = "kNAND2 transitions", self.energy_source
-            return {f"{n}_ktr": figure(q * 1e-3, unit, "analytic", source) for n, q in parts.items()}
+            return {f"{n}_ktr": figure(q * 1e-3, unit, self.energy_basis, source) for n, q in parts.items()}
         period = 1e3 * self.interval / self.clock
         # The energy of a NAND2 is common to both parts: it is applied to each, and their bars add.
         parts = {
@@ -192,7 +203,7 @@ class _Pricer:
         }
         parts["energy"] = total(parts.values())
         source = f"{self.energy_source}; energy.nand2_fj, energy.leakage_nw"
-        return {f"{n}_pj": figure(q * 1e-3, "pJ", "analytic", source) for n, q in parts.items()}
+        return {f"{n}_pj": figure(q * 1e-3, "pJ", self.energy_basis, source) for n, q in parts.items()}
 
     def sum(self, rows: tuple[Row, ...], name: str) -> Figure:
         first = rows[0].figures[name]
@@ -207,13 +218,13 @@ class _Pricer:
         return {"power_mw": totals["energy_pj"].scaled(per_mw, "mW")}
 
     def timing(self, plan: BuildPlan) -> tuple[dict[str, Figure], str]:
-        path, slowest = delay.critical_path(plan.kernels, self.target)
+        path, slowest = delay.critical_path(plan.kernels, self.target, self.found.paths if self.found else {})
         source = f"longest path of {slowest}; delay.*, time.* of {self.target.name}"
-        times = {"critical_path_nand2": figure(path, "NAND2 delays", "analytic", source)}
+        times = {"critical_path_nand2": figure(path, "NAND2 delays", self.energy_basis, source)}
         if "time.nand2_ps" in self.target.constants and path.nominal > 0:
             ns = delay.nanoseconds(path, self.target, self.voltage)
-            times["critical_path_ns"] = figure(ns, "ns", "analytic", source)
-            times["max_clock_mhz"] = figure(inverse(ns) * 1e3, "MHz", "analytic", source)
+            times["critical_path_ns"] = figure(ns, "ns", self.energy_basis, source)
+            times["max_clock_mhz"] = figure(inverse(ns) * 1e3, "MHz", self.energy_basis, source)
         return times, slowest
 
     def notes(self) -> list[str]:

@@ -13,11 +13,27 @@ from edgec.graph import Graph
 from edgec.interp import run
 from edgec.ops import Constant, Op
 
+KEPT = 65
+"""Frames whose codes are kept: 64 pairs."""
+
 
 def toggles(codes: np.ndarray, bits: int) -> int:
     """Bits of the `bits` low ones of each code that differ between consecutive frames of `codes` [F, ...]."""
     words = np.asarray(codes).astype(np.int64) & ((1 << bits) - 1 if bits < 63 else -1)
     return int(np.unpackbits((words[1:] ^ words[:-1]).reshape(-1).view(np.uint8)).sum())
+
+
+class Activity(dict[str, float]):
+    """Toggle rate of the input bits of every layer, by source name and by `"input"`. `codes` are those of the first
+    frames, by op of `graph`, for kernels whose netlist is simulated; `frames` the same of the inputs, by name."""
+
+    graph: Graph
+    frames: dict[str, np.ndarray]
+    codes: dict[Op, np.ndarray]
+
+    def of(self, graph: Graph) -> Activity:
+        """The activity of another instance of the graph."""
+        return self if graph is self.graph else activity(graph, self.frames)
 
 
 class _Counter:
@@ -39,7 +55,7 @@ class _Counter:
         return self.toggled[op] / self.seen[op] if self.seen.get(op) else None
 
 
-def activity(graph: Graph, frames: Mapping[str, np.ndarray]) -> dict[str, float]:
+def activity(graph: Graph, frames: Mapping[str, np.ndarray]) -> Activity:
     """Toggle rate of the input bits of every layer of an integer `graph`, by source name and by `"input"`.
 
     `frames`: input name -> codes [F, *shape] with F >= 2, in the order in which the hardware will see them. Where
@@ -52,15 +68,24 @@ def activity(graph: Graph, frames: Mapping[str, np.ndarray]) -> dict[str, float]
         if op.format.is_float:
             raise EdgecError("E0210", f"input {op.name!r} is float", why="activity counts the bits of integer codes")
     counter = _Counter()
+    kept: dict[Op, list[np.ndarray]] = {}
 
     def observe(op: Op, codes: object) -> None:
         if isinstance(codes, np.ndarray) and isinstance(op.type, TensorType) and not op.format.is_float:
             counter.add(op, codes)
+            have = kept.setdefault(op, [])
+            if sum(map(len, have)) < KEPT:
+                have.append(np.array(codes[:KEPT]))
 
     run(graph, frames, observe=observe)
     for op in graph.inputs:
         counter.add(op, np.asarray(frames[op.name]))
-    result = {"input": _mean(counter, graph.inputs) or 0.0}
+    result = Activity(input=_mean(counter, graph.inputs) or 0.0)
+    # few frames are gone through again and again
+    result.codes = {op: np.resize(np.concatenate(parts)[:KEPT], (KEPT, *op.shape)) for op, parts in kept.items()}
+    result.graph = graph
+    result.frames = {op.name: np.resize(np.asarray(frames[op.name])[:KEPT], (KEPT, *op.shape)) for op in graph.inputs}
+    result.codes |= {op: result.frames[op.name] for op in graph.inputs}
     size: dict[str, int] = {}
     for op in graph.ops:
         read = [o for o in op.operands if not isinstance(o, Constant) and counter.rate(o) is not None]

@@ -11,28 +11,33 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import PurePosixPath
 
-from edgec.hw.sim.ports import Ports, Probe
+from edgec.hw.sim.ports import Ports, Probe, StreamPorts, words_for
 from edgec.hw.sim.tracing import Waves
 
 RESET_CYCLES = 4
 HEADERS = (".svh", ".vh")  # included by others: a prerequisite, but not an argument
 OPTIONS_FILE = "probes.vlt"
+FLIP_FLOPS = ("edgec_register", "edgec_copy", "edgec_scrub_copy")
+"""The modules that hold flip-flops, in a variable `q`."""
 
 
 def library_files(
     top: str,
-    ports: Ports,
+    ports: Ports | StreamPorts,
     sources: Sequence[str],
     *,
     prefix: str,
     probes: Sequence[Probe] = (),
     defines: Sequence[str] = (),
     waves: Waves = None,
+    program: str = "batch",
 ) -> dict[str, str]:
     """File name -> text for a Verilator library of module `top`.
 
     `sources` are the SystemVerilog files, in compilation order, as paths relative to the folder these files will lie
     in. `prefix` starts every C name. `defines` are `NAME` or `NAME=VALUE`. `waves` chooses the trace format built in.
+    `program` is what becomes of the executable: `batch` streams frames, `faults` also inverts flip-flops on the way (it
+    needs the macro EDGEC_FAULTS).
     """
     if not re.fullmatch(r"[A-Za-z]\w*", prefix):
         raise ValueError(f"{prefix!r} cannot start a C name")
@@ -51,7 +56,8 @@ def library_files(
         *[f"-D{d}" for d in defines],
     ]
     compiled = [s for s in sources if not s.endswith(HEADERS)]
-    values = {
+    streams = isinstance(ports, StreamPorts)
+    values: dict[str, object] = {
         "PREFIX": prefix,
         "PREFIX_UPPER": prefix.upper(),
         "TOP": top,
@@ -63,30 +69,34 @@ def library_files(
         "RESET_CYCLES": RESET_CYCLES,
         "CLOCK": ports.clock,
         "RESET": ports.reset,
-        "INPUT_VALID": ports.input_valid,
-        "INPUT_DATA": ports.input_data,
-        "OUTPUT_VALID": ports.output_valid,
-        "OUTPUT_DATA": ports.output_data,
-        "WRITE_IDLE": f"        top->{ports.write_enable} = 0;" if ports.address_bits else "",
-        "WRITE_REGISTER": _write_register(ports),
+        "PORT_WORDS": words_for(ports.input_bits),
+        **(_stream_values(ports) if streams else _pipeline_values(ports)),
         "PROBE_COUNT": len(probes),
         "PROBES": "".join(f'{{"{_scope(top, p)}", "{_leaf(p)}", {p.words}}}, ' for p in probes),
         "PROBE_DEPTHS": "".join(f"{p.depth}, " for p in probes),
         "SOURCES": " ".join(compiled),
         "HEADERS": " ".join(s for s in sources if s.endswith(HEADERS)),
         "FLAGS": " \\\n    ".join(flags),
-        "OPTIONS_FILE": OPTIONS_FILE if probes else "",
+        "OPTIONS_FILE": OPTIONS_FILE if probes or program == "faults" else "",
         "LIBRARIES": "-lz" if waves == "fst" else "",
     }
+    protocol = "stream" if streams else "pipeline"
+    values["COMMON"] = _fill("batch.common.in", values)
+    values["PROTOCOL"] = _fill(f"{protocol}.protocol.in", values)
+    values["PROTOCOL_API"] = _fill("stream.api.in", values) if streams else ""
+    values["PROTOCOL_HEADER"] = _fill("stream.header.in", values) if streams else ""
+    values["ABOUT"] = _fill(f"{protocol}.about.in", values)
+    if streams:
+        program = "stream"
     names = {
         "simulation.h.in": f"{prefix}_sim.h",
         "simulation.cpp.in": f"{prefix}_sim.cpp",
-        "batch.cpp.in": f"{prefix}_batch.cpp",
+        f"{program}.cpp.in": f"{prefix}_batch.cpp",
         "Makefile.in": "Makefile",
     }
     files = {name: _fill(template, values) for template, name in names.items()}
-    if probes:
-        files[OPTIONS_FILE] = _options(probes)
+    if probes or program == "faults":
+        files[OPTIONS_FILE] = _options(probes, program == "faults")
     return files
 
 
@@ -94,6 +104,30 @@ def _fill(template: str, values: dict[str, object]) -> str:
     """Replace every @NAME@; an unknown name is a KeyError."""
     text = (resources.files("edgec.hw.sim") / "native" / template).read_text(encoding="utf-8")
     return re.sub(r"@([A-Z_]+)@", lambda m: str(values[m[1]]), text)
+
+
+def _pipeline_values(ports: Ports) -> dict[str, object]:
+    return {
+        "INPUT_VALID": ports.input_valid,
+        "INPUT_DATA": ports.input_data,
+        "OUTPUT_VALID": ports.output_valid,
+        "OUTPUT_DATA": ports.output_data,
+        "IDLE": f"        top->{ports.write_enable} = 0;" if ports.address_bits else "",
+        "WRITE_REGISTER": _write_register(ports),
+    }
+
+
+def _stream_values(ports: StreamPorts) -> dict[str, object]:
+    return {
+        "INPUT_VALID": f"{ports.slave}_tvalid",
+        "INPUT_DATA": f"{ports.slave}_tdata",
+        "SLAVE": ports.slave,
+        "MASTER": ports.master,
+        "INPUT_BEATS": ports.input_beats,
+        "OUTPUT_BEATS": ports.output_beats,
+        "OUTPUT_PORT_WORDS": words_for(ports.output_bits),
+        "IDLE": f"        top->{ports.slave}_tlast = 0;\n        top->{ports.master}_tready = 0;",
+    }
 
 
 def _write_register(ports: Ports) -> str:
@@ -125,8 +159,12 @@ def _leaf(probe: Probe) -> str:
     return probe.signal.rpartition(".")[2]
 
 
-def _options(probes: Sequence[Probe]) -> str:
-    """Keep signals of these names through Verilator's optimisations; in any module, for instances have no names yet."""
+def _options(probes: Sequence[Probe], faults: bool) -> str:
+    """Keep signals of these names through Verilator's optimisations; in any module, for instances have no names yet.
+
+    With `faults`, what every register holds is kept, too.
+    """
     leaves = sorted({_leaf(p) for p in probes})
     lines = [f'public_flat_rd -module "*" -var "{leaf}"' for leaf in leaves]
+    lines += [f'public_flat_rd -module "{module}" -var "q"' for module in FLIP_FLOPS if faults]
     return "`verilator_config\n" + "\n".join(lines) + "\n"

@@ -12,7 +12,9 @@ that a register behind the output takes it with edge i + L; a pipeline of two st
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 WORD = 32  # bits of one word of the simulation interface
 
@@ -54,6 +56,43 @@ class Ports:
     @property
     def output_words(self) -> int:
         return words_for(self.output_bits)
+
+
+@dataclass(frozen=True)
+class StreamPorts:
+    """The ports of a top with an AXI4-Stream slave and master: a frame is several words, taken when both sides agree.
+
+    `input_bits` and `output_bits` are those of one word (beat), `input_beats` and `output_beats` the words of a frame.
+    In arrays of 32-bit words every beat starts at a word of its own.
+    """
+
+    input_bits: int
+    output_bits: int
+    input_beats: int
+    output_beats: int
+    address_bits: int = 0
+    clock: str = "clk"
+    reset: str = "rst"
+    slave: str = "s_axis"
+    master: str = "m_axis"
+
+    def __post_init__(self) -> None:
+        sizes = (self.input_bits, self.output_bits, self.input_beats, self.output_beats)
+        if min(sizes) < 1 or self.address_bits != 0:
+            raise ValueError(f"impossible port widths: {self}")
+
+    @property
+    def input_words(self) -> int:
+        return self.input_beats * words_for(self.input_bits)
+
+    @property
+    def output_words(self) -> int:
+        return self.output_beats * words_for(self.output_bits)
+
+
+def ports_of(facts: Mapping[str, Any]) -> Ports | StreamPorts:
+    """The ports that a manifest describes."""
+    return StreamPorts(**facts) if "input_beats" in facts else Ports(**facts)
 
 
 @dataclass(frozen=True)

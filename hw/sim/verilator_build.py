@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edgec.diagnostics import EdgecError
 from edgec.hw.sim.library_files import library_files
-from edgec.hw.sim.ports import Ports, Probe
+from edgec.hw.sim.ports import Ports, Probe, StreamPorts
 from edgec.hw.sim.tracing import Waves
 from edgec.hw.tools.doctor import require_tools
 from edgec.hw.tools.process import disk_full_as_error, run
@@ -47,13 +47,14 @@ class Library:
 def build_library(
     files: Sequence[str | Path],
     top: str,
-    ports: Ports,
+    ports: Ports | StreamPorts,
     *,
     workdir: str | Path,
     probes: Sequence[Probe] = (),
     defines: Sequence[str] = (),
     waves: Waves = None,
     prefix: str = "edgec",
+    program: str = "batch",
     optimise: str = "-O1",
     jobs: int = 2,
     timeout: float = 1800.0,
@@ -61,7 +62,8 @@ def build_library(
     """Build the library of `top` under `workdir`, or find it there.
 
     `files` are SystemVerilog sources in compilation order (and .svh headers); their base names must differ. `optimise`
-    is the C++ compiler's level for the generated code, `timeout` seconds for the whole build.
+    is the C++ compiler's level for the generated code, `program` the executable (see `library_files`),
+    `timeout` seconds for the whole build.
 
     Raises E0202 (a source is missing) and E0601 to E0606 (tools).
     """
@@ -69,7 +71,9 @@ def build_library(
     sources = _read(files)
     names = [f"{SOURCE_FOLDER}/{name}" for name in sources]
     texts: dict[str, bytes] = {f"{SOURCE_FOLDER}/{name}": text for name, text in sources.items()}
-    generated = library_files(top, ports, names, prefix=prefix, probes=probes, defines=defines, waves=waves)
+    generated = library_files(
+        top, ports, names, prefix=prefix, probes=probes, defines=defines, waves=waves, program=program
+    )
     texts |= {name: text.encode() for name, text in generated.items()}
     versions = [f"{t.path} {t.version}" for t in tools.values()]
     final = Path(workdir).absolute() / f"{top}-{_digest(texts, [*versions, optimise])}"

@@ -34,8 +34,9 @@ class Simulation:
     """The cycle-accurate model of module `top`; building it takes seconds the first time.
 
     `files` are SystemVerilog sources in compilation order. `trace` True allows value change dumps (`fst`: compressed
-    ones). `probes` names internal signals to record. `seed` draws the power-up values of flip-flops. `timeout` is in
-    seconds and holds for the build and for each batch.
+    ones). `faults` makes flip-flops writable (with the macro EDGEC_FAULTS, and without batches). `probes` names
+    internal signals to record. `seed` draws the power-up values of flip-flops. `timeout` is in seconds and holds for
+    the build and for each batch.
 
     Raises what `build_library` raises. Every method raises E0502 when the design breaks its protocol ($fatal, $finish,
     outputs that change without a clock edge); the model must then be made anew.
@@ -54,6 +55,7 @@ class Simulation:
         seed: int = 1,
         jobs: int = 2,
         timeout: float = 1800.0,
+        faults: bool = False,
     ) -> None:
         self.top, self.ports, self.probes = top, ports, tuple(probes)
         self.waves: Waves = ("vcd" if trace else None) if isinstance(trace, bool) else trace
@@ -71,6 +73,7 @@ class Simulation:
             waves=self.waves,
             jobs=jobs,
             timeout=timeout,
+            program="faults" if faults else "batch",
         )
 
     def reset(self) -> None:
@@ -137,6 +140,16 @@ class Simulation:
         words = np.zeros(self.probes[index].words, np.uint32)
         self._check(self._call("probe", index, words.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32))))
         return words
+
+    def flip(self, place: str, bit: int) -> None:
+        """Invert bit `bit` of the flip-flops `place` in the next clock edge; needs the macro EDGEC_FAULTS."""
+        self._check(self._call("flip", place.encode(), bit))
+
+    def state(self, place: str, bit: int) -> int:
+        """What that flip-flop holds."""
+        value = self._call("state", place.encode(), bit)
+        self._check(value)
+        return value
 
     def record(self, path: str | Path) -> None:
         """Write waves of the step-by-step model to `path` from now on."""
@@ -239,6 +252,8 @@ def _load(path: Path, prefix: str) -> ctypes.CDLL:
         "cycles": (ctypes.c_uint64, [model]),
         "trace": (ctypes.c_int, [model, ctypes.c_char_p]),
         "probe": (ctypes.c_int, [model, ctypes.c_uint32, words]),
+        "flip": (ctypes.c_int, [model, ctypes.c_char_p, ctypes.c_uint32]),
+        "state": (ctypes.c_int, [model, ctypes.c_char_p, ctypes.c_uint32]),
         "error": (ctypes.c_char_p, [model]),
     }
     for name, (result, arguments) in signatures.items():

@@ -72,6 +72,8 @@ def test_version() -> None:
         (["build", "m.onnx"], ["E0201", "--out"]),
         (["build"], ["E0201"]),
         (["verify", "x", "--vectors", "many"], ["E0201", "many"]),
+        (["faults", "x", "--timeout", "nan"], ["E0201", "nan is not positive"]),
+        (["synth", "x", "--timeout", "0"], ["E0201", "0 is not positive"]),
         (["build", "m.onnx", "-t", "asic65nm", "-o", "o", "--weights", "some"], ["E0201", "some", "fixed"]),
         (["explain", "E9999"], ["E0211", "E9999"]),
         (["targets", "asic65"], ["E0205", "asic65nm"]),

@@ -11,6 +11,7 @@ import types
 from fractions import Fraction
 from pathlib import Path
 
+import click
 import pytest
 from core_support import overflow_exact, round_exact
 
@@ -100,8 +101,10 @@ def test_codes_passes_commands_and_links_exist(file: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if not link.startswith("http"):
             assert (file.parent / link).exists(), link
+    commands = [*cli.commands.values()]
+    commands += [c for group in commands if isinstance(group, click.Group) for c in group.commands.values()]
+    known = {o for c in commands for p in c.params for o in p.opts}
     for option in set(re.findall(r"(?<=[ `])--[a-z][a-z-]+", text)):
-        known = {o for c in cli.commands.values() for p in c.params for o in p.opts}
         assert option in known | {"--help", "--version", "--check", "--pythonpath"}, option
 
 

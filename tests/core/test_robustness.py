@@ -109,6 +109,11 @@ def test_every_unknown_operator_is_named(tmp_path: Path, place: Path) -> None:
         ("[build]\nclock_mhz = -1.0", "E0204", "clock_mhz"),
         ("[build]\ndims = {N = 'x'}", "E0204", "dims"),
         ("[build", "E0204", "TOML"),
+        ("build = 3", "E0204", "[build]"),
+        ("[[build]]\nseed = 1", "E0204", "no table"),
+        ("[build]\ndims = 'x'", "E0204", "dims must be a table"),
+        ("[build]\nfolding = 'x'", "E0204", "folding must be a table"),
+        ("[build]\nmax_area_kge = inf", "E0204", "finite"),
         ('[build]\ntarget = "asic65mn"', "E0205", "asic65nm"),
     ],
 )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-
 import numpy as np
 
 from edgec.backend import BuildPlan, Kernel
 from edgec.formats import Fixed, Quantizer, TensorType
 from edgec.graph import Graph
-from edgec.hw.estimate.cells import effective_cells
 from edgec.ops import Constant, Conv, Dense, Input, Relu, Reshape
 
 U8, S6, U9 = Fixed(8, 0, False), Fixed(6, 1), Fixed(9, 1, False)
@@ -48,17 +44,6 @@ def design_a() -> Graph:
 def design_b() -> Graph:
     """8x8x1 input, 2144 parameters."""
     return encoder((1, 8, 8), 2, (0, 0, 1, 1))
-
-
-def triplicated(plan: BuildPlan, classes: tuple[str, ...] = ("weight",)) -> BuildPlan:
-    """`plan` with three flip-flops and a voter for every bit of state in `classes`."""
-    kernels = []
-    for kernel in plan.kernels:
-        bits = sum(kernel.state.get(c, 0) for c in classes)
-        cells = Counter(effective_cells(kernel)) + Counter(dff=2 * bits, voter=bits)
-        state = {c: n * (3 if c in classes else 1) for c, n in kernel.state.items()}
-        kernels.append(dataclasses.replace(kernel, cells=dict(cells), state=state))
-    return dataclasses.replace(plan, kernels=tuple(kernels))
 
 
 def plan_of(*kernels: Kernel, latency: int | None = None) -> BuildPlan:

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from estimate_support import design_a, design_b, triplicated
+from estimate_support import design_a, design_b
 
 from edgec.backend import BuildPlan
 from edgec.backends.rtl.design import make_plan
@@ -17,8 +17,9 @@ from edgec.target import load_target
 
 
 @cache
-def emitted_plan(design: Callable[[], Graph], weights: str) -> BuildPlan:
-    return make_plan(design(), load_target("asic65nm"), {"name": "encoder", "weights": weights})
+def emitted_plan(design: Callable[[], Graph], weights: str, harden: str | None = None) -> BuildPlan:
+    options = {"name": "encoder", "weights": weights, "harden": harden}
+    return make_plan(design(), load_target("asic65nm"), options)
 
 
 @pytest.fixture(params=[design_a, design_b], ids=["4x4x3", "8x8x1"])
@@ -26,10 +27,10 @@ def design(request: pytest.FixtureRequest) -> Callable[[], Graph]:
     return request.param
 
 
-@pytest.mark.parametrize("weights", ["loaded", "fixed"])
-def test_apriori_agrees_with_the_emitted_plan(design: Callable[[], Graph], weights: str) -> None:
-    graph, target, plan = design(), load_target("asic65nm"), emitted_plan(design, weights)
-    emitted, guessed = estimate(plan, target).totals, apriori(graph, target, weights=weights).totals
+@pytest.mark.parametrize("weights, harden", [("loaded", None), ("fixed", None), ("loaded", "full"), ("loaded", "tmr")])
+def test_apriori_agrees_with_the_emitted_plan(design: Callable[[], Graph], weights: str, harden: str | None) -> None:
+    graph, target, plan = design(), load_target("asic65nm"), emitted_plan(design, weights, harden)
+    emitted, guessed = estimate(plan, target).totals, apriori(graph, target, weights=weights, harden=harden).totals
     for name, tolerance in (("area_kge", 0.15), ("energy_pj", 0.3), ("critical_path_ns", 0.3)):
         error = guessed[name].nominal / emitted[name].nominal - 1
         print(
@@ -40,7 +41,8 @@ def test_apriori_agrees_with_the_emitted_plan(design: Callable[[], Graph], weigh
     assert emitted["latency_cycles"].nominal == guessed["latency_cycles"].nominal == 2
     assert emitted["latency_cycles"].basis == "exact" and emitted["initiation_interval"].nominal == 1
     if weights == "loaded":
-        assert emitted["flip_flops"].nominal >= sum(c.tensor.bits for c in graph.ops if hasattr(c, "data"))
+        bits = sum(c.tensor.bits for c in graph.ops if hasattr(c, "data"))
+        assert emitted["flip_flops"].nominal >= (1 if harden is None else 3) * bits
 
 
 def test_loaded_weights_cost_more_than_fixed(design: Callable[[], Graph]) -> None:
@@ -49,19 +51,21 @@ def test_loaded_weights_cost_more_than_fixed(design: Callable[[], Graph]) -> Non
     assert fixed.high < loaded.low
 
 
-def test_the_published_chip_from_the_emitted_plan() -> None:
-    """Design A with triplicated weights: the published simulation figures lie within the bars; the nominal error is
-    bounded here so that it cannot drift unseen."""
+@pytest.mark.parametrize("harden", ["full", "weight=register-tmr", "weight=full-tmr-scrub,data=register-tmr"])
+def test_the_published_chip_from_the_emitted_plan(harden: str) -> None:
+    """Design A with the chip's protection (self-correcting weights, voted data), and with less: the published
+    simulation figures lie within the bars; the nominal error is bounded here so that it cannot drift unseen."""
     target = load_target("asic65nm")
     published = target.anchors["econ_t"]
-    totals = estimate(triplicated(emitted_plan(design_a, "loaded")), target, clock_mhz=published["clock_mhz"]).totals
+    plan = emitted_plan(design_a, "loaded", harden)
+    totals = estimate(plan, target, clock_mhz=published["clock_mhz"]).totals
     for name, value, bound in (
         ("area_mm2", published["area_mm2"], 0.15),
         ("power_mw", published["power_mw"], 0.40),
         ("energy_pj", 1e3 * published["energy_nj"], 0.40),
     ):
         error = totals[name].nominal / value - 1
-        print(f"ECON-T {name}: {totals[name].nominal:.4g}, published {value:.4g}, {error:+.1%}")
+        print(f"ECON-T {harden} {name}: {totals[name].nominal:.4g}, published {value:.4g}, {error:+.1%}")
         assert totals[name].contains(value) and abs(error) < bound, name
     assert totals["latency_ns"].nominal == published["latency_ns"]
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from estimate_support import design_a, design_b, kernel, plan_of, triplicated
+from estimate_support import design_a, design_b, kernel, plan_of
 
 from edgec.graph import Graph
+from edgec.hardening import parse_hardening
+from edgec.hw.calibrate.fit import with_constants
 from edgec.hw.estimate import apriori_plan, estimate
 from edgec.hw.estimate.energy import glitch_factor, kernel_energy
 from edgec.target import load_target
@@ -59,13 +61,20 @@ ENCODERS = [
     (design_b, "asic130nm-ihp", ("weight",), 1439),
 ]
 
+AND2 = {"asic180nm": 1.33, "asic130nm": 1.67, "asic130nm-ihp": 1.25}
+"""Gate equivalents of the AND2 cell itself."""
+
 
 @pytest.mark.parametrize(("design", "target", "classes", "measured"), ENCODERS)
 def test_area_of_encoders_with_loaded_weights(
     design: Callable[[], Graph], target: str, classes: tuple[str, ...], measured: float
 ) -> None:
-    plan = triplicated(apriori_plan(design(), weights="loaded"), classes)
-    area = estimate(plan, load_target(target)).totals["area_kge"]
+    hardening = parse_hardening(",".join(f"{c}=register-tmr" for c in classes) or "none")
+    plan = apriori_plan(design(), weights="loaded", hardening=hardening)
+    library = load_target(target)
+    if target in AND2:  # these netlists have one for every product bit; a target's is that of today's mapping
+        library = with_constants(library, {"ge.and2": AND2[target]}, "Liberty file")
+    area = estimate(plan, library).totals["area_kge"]
     check(f"{design.__name__} {target} TMR {classes}", area.nominal, measured, 0.05)
     assert area.low <= measured * 1.02 and measured <= area.high * 1.02
 
@@ -109,7 +118,7 @@ def test_the_published_chip_lies_within_the_bars() -> None:
     """
     target = load_target("asic65nm")
     published = target.anchors["econ_t"]
-    plan = triplicated(apriori_plan(design_a(), weights="loaded"))
+    plan = apriori_plan(design_a(), weights="loaded", hardening=parse_hardening("full"))
     totals = estimate(plan, target, clock_mhz=published["clock_mhz"]).totals
     for name, value, bound in (
         ("area_mm2", published["area_mm2"], 0.15),
@@ -128,6 +137,6 @@ def test_the_earlier_publication_shows_how_little_energy_is_known() -> None:
     said: the bar covers the later figure only."""
     target = load_target("asic65nm")
     early = target.anchors["econ_t_2020"]
-    totals = estimate(triplicated(apriori_plan(design_a(), weights="loaded")), target).totals
+    totals = estimate(apriori_plan(design_a(), weights="loaded", hardening=parse_hardening("full")), target).totals
     assert not totals["energy_pj"].contains(1e3 * early["energy_nj"])
     assert totals["area_mm2"].low > early["area_mm2"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnxruntime
 from fake_quant import S6, S8, graph_of, quantized, real_frames, source, weights
 
 from edgec.formats import F32, TensorType
+from edgec.frontend.onnx_export import to_onnx
 from edgec.graph import Graph
 from edgec.interp import run
 from edgec.ops import Add, Dense, Input, Op, Softmax, constant
@@ -43,6 +46,13 @@ def test_hardware_and_tail_together_are_the_network() -> None:
     logits = new.outputs[0][1].format.decode(codes).astype(np.float32)
     assert context.tail is not None
     np.testing.assert_allclose(run(context.tail, {"y": logits})["y"], run(graph, frames)["y"], rtol=1e-6)
+    # The tail's file has another name for its output, since its input is named as the output of the hardware.
+    model = to_onnx(context.tail)
+    onnx.checker.check_model(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert [o.name for o in session.get_outputs()] == ["y_out"]
+    for logit, wanted in zip(logits, run(graph, frames)["y"], strict=True):
+        np.testing.assert_allclose(session.run(None, {"y": logit})[0], wanted, rtol=1e-5)
 
 
 def test_an_output_without_tail_is_left_alone() -> None:

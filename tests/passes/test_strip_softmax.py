@@ -27,6 +27,7 @@ def test_forms() -> None:
         (Softmax(X, 1, log=True), []),
         (Reshape(Transpose(Softmax(X), (0, 2, 1)), (15,)), ["transpose", "reshape"]),
         (Dequantize(Quantize(Softmax(X), probability)), []),
+        (Quantize(Softmax(X), probability), []),
         (ArgMax(Softmax(X, 1), -2), ["arg_max"]),
     ):
         assert mnemonics(apply(Graph("g", (X,), (("y", y),)), "strip-softmax")) == left

@@ -70,20 +70,27 @@ def affine(draw: Draw, dyadic: bool | None = None, zero: bool | None = None) -> 
     return Affine(base, (draw(st.sampled_from(scales)),), (point,))
 
 
-small = st.sampled_from([Binary(), Ternary(), Integer(1, False), Integer(1)])
+small = st.sampled_from([Binary(), Ternary(), Integer(1, False), Integer(1), Affine(Binary(), (0.25,))])
 wide = st.sampled_from([Integer(40), Fixed(33, 7), Fixed(36, 36, False)])
 plain = st.one_of(fixed(), integer(), small)
 """Formats with a power-of-two unit and no zero point."""
-activations = st.one_of(plain, plain, affine())
+activations = st.one_of(plain, plain, affine(), st.just(Affine(Binary(), (0.037,))))
 weights = st.one_of(
     fixed(2, 7),
     integer(1, 6),
     st.sampled_from(
         [Ternary(), Binary(), Pow2(3), Pow2(4, zero=True), Codebook(2, Integer(5), (-11, 0, 3, 7)), Integer(12)]
+        + [Affine(Binary(), (0.037,)), Affine(Pow2(4), (0.1,))]
     ),
     affine(zero=True),
 )
-loadable = st.one_of(fixed(1, 7), integer(1, 6), st.sampled_from([Ternary(), Binary()]), affine(zero=False))
+scaled = st.sampled_from(
+    [Affine(base, (scale,)) for base in (Binary(), Ternary(), Pow2(4), Pow2(3, zero=True)) for scale in (0.037, 0.25)]
+)
+shifts = st.sampled_from([Pow2(width, zero) for width in (2, 3, 4) for zero in (False, True)])
+loadable = st.one_of(
+    fixed(1, 7), integer(1, 6), st.sampled_from([Ternary(), Binary()]), affine(zero=False), shifts, scaled
+)
 
 
 @st.composite

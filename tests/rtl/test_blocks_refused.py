@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from blocks_draws import Draw, affine, blocks, constants, graph_of, integer, plain, quantizers, source, wide
+from blocks_draws import Draw, affine, blocks, constants, graph_of, plain, quantizers, source, wide
 from blocks_draws_other import per_channel
-from blocks_support import TARGET, check_modules, check_simulated
+from blocks_support import TARGET, check_modules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgec.backends.rtl.design import make_plan
 from edgec.diagnostics import EdgecError, Exit
-from edgec.formats import F32, Affine, Fixed, Format, Integer, Quantizer, TensorType
+from edgec.formats import F32, Affine, Fixed, Format, Integer, Quantizer
 from edgec.formats_compressed import Binary, Codebook, Minifloat, Pow2, Sparse, Ternary
 from edgec.graph import Graph
 from edgec.ops import (

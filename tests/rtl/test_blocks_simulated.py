@@ -19,7 +19,9 @@ SAMPLES = {
     "sums": (("dense", 8), ("conv", 8), ("wide", 3)),
     "elementwise": (("activation", 12), ("arithmetic", 12), ("requantize", 10), ("threshold", 8), ("table", 4)),
     "rest": (("pool", 12), ("reduce", 8), ("moves", 14), ("detector", 12), ("network", 3)),
-    "loaded": (("dense loaded", 7), ("conv loaded", 6), ("threshold loaded", 5), ("network loaded", 2), ("wide loaded", 2)),
+    "loaded": (
+        ("dense loaded", 7), ("conv loaded", 6), ("threshold loaded", 5), ("network loaded", 2), ("wide loaded", 2),
+    ),
 }  # fmt: skip
 
 

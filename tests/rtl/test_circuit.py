@@ -102,7 +102,10 @@ def test_wide_wires_are_exact() -> None:
 def test_table_cells_are_a_shared_multiplexer_tree() -> None:
     x = Input("x", Interval.of_bits(3))
     assert Circuit("same", {"y": lut(x, range(8))}).cells == {}  # each output bit is an input bit
-    assert Circuit("high", {"y": lut(x, [0, 0, 0, 1, 0, 0, 0, 1])}).cells == {"MUX2": 1}
+    assert Circuit("high", {"y": lut(x, [0, 0, 0, 1, 0, 0, 0, 1])}).cells == {"AND2": 1}
+    assert Circuit("one", {"y": lut(x, [0, 1, 1, 0, 1, 0, 0, 1])}).cells == {"XOR2": 2}  # parity, and its complement
+    assert Circuit("two", {"y": lut(x, [0, 3, 3, 0, 3, 0, 0, 3])}).cells == {"XOR2": 2}  # two equal output bits
+    assert Circuit("mux", {"y": lut(x, [0, 0, 1, 1, 0, 1, 0, 1])}).cells == {"MUX2": 1}
 
 
 def test_bad_circuits_are_refused() -> None:

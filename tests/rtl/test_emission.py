@@ -54,7 +54,6 @@ def trees() -> list[Dut]:
         ("verilator", (), 30),  # cells in Verilator would take minutes to compile
         ("iverilog", (), 80),
         ("iverilog", ("EDGEC_CELLS",), 80),
-        ("iverilog", ("EDGEC_CELLS", "EDGEC_RIPPLE"), 80),
     ],
 )
 def test_simulation_equals_evaluation(simulator: str, defines: tuple[str, ...], circuits: int, tmp_path: Path) -> None:
@@ -181,9 +180,7 @@ def test_two_layers_build_in_verilator_within_a_minute(encoder: Dut, tmp_path: P
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 60
 
 
-@pytest.mark.parametrize(
-    "defines", [(), ("EDGEC_CELLS",), ("EDGEC_CELLS", "EDGEC_RIPPLE")], ids=["words", "cells", "ripple"]
-)
+@pytest.mark.parametrize("defines", [(), ("EDGEC_CELLS",)], ids=["words", "cells"])
 def test_no_warnings(defines: tuple[str, ...], tmp_path: Path) -> None:
     require_tool("verilator")
     made = [RandomCircuit(seed).circuit for seed in range(12)]
@@ -210,7 +207,7 @@ def test_yosys_reads_the_design(encoder: Dut, tmp_path: Path) -> None:
     files = emit(encoder.circuit) | library()
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    for defines in ("", "-DEDGEC_CELLS -DEDGEC_RIPPLE"):
+    for defines in ("", "-DEDGEC_CELLS"):
         design = libyosys.Design()
         names = " ".join(str(tmp_path / name) for name in files)
         libyosys.run_pass(f"read_verilog -sv {defines} {names}", design)

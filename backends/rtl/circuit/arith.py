@@ -54,7 +54,7 @@ class FullAdder(Wire):
         if used == {SUM}:
             return Counter(XOR2=2 * self.width)
         if used == {CARRY}:
-            return Counter(AND2=2 * self.width, OR2=2 * self.width)
+            return Counter(NAND2=2 * self.width, OAI21=self.width)
         return Counter(FA=self.width)
 
 
@@ -131,38 +131,70 @@ class Add(Wire):
     def emit(self, e: Emitter, args: Sequence[Ref]) -> Ref:
         x = args[0].extend(self.width, self.x.signed)
         y = args[1].extend(self.width, self.y.signed)
-        name = e.inline_assign(self.width, f"{x} {'-' if self.subtract else '+'} {y}")
-        module = "edgec_sub" if self.subtract else "edgec_add"
-        e.cell(module, self.width, a=x, b=y, s=name.text)
-        return name
+        total = e.inline_assign(self.width, f"{x} {'-' if self.subtract else '+'} {y}")
+        e.cells_of(lambda: self._emit_cells(e, args, total))
+        return total
+
+    def chain(self) -> list[tuple[str, str, str]]:
+        """What each bit's carry, and so its cell, is made from: "x" (live) or a known "0" or "1" of x, y and carry.
+
+        In a subtraction y is inverted and the first carry is 1."""
+        x, y = (_bit_kinds(w, self.width) for w in (self.x, self.y))
+        carry = "0"
+        if self.subtract:
+            y, carry = [{"0": "1", "1": "0"}.get(bit, bit) for bit in y], "1"
+        bits = []
+        for i in range(self.width):
+            bits.append((x[i], y[i], carry))
+            live, ones = bits[-1].count("x"), bits[-1].count("1")
+            carry = "x" if live >= 2 or (live == 1 and ones == 1) else "1" if ones >= 2 else "0"
+        return bits
 
     def cells(self, used: frozenset[int]) -> Cells:
         """The ripple chain: a full adder where both operands have a live bit, less where bits are known."""
-        x, y = (_bit_kinds(w, self.width) for w in (self.x, self.y))
         cells: Cells = Counter()
-        carry = "0"
-        if self.subtract:
-            y = [{"0": "1", "1": "0"}.get(bit, bit) for bit in y]
-            cells["NOT"] += y.count("x")
-            carry = "1"
-        for i in range(self.width):
+        chain = self.chain()
+        for i, kinds in enumerate(chain):
             last = i == self.width - 1
-            kinds = "".join(sorted((x[i], y[i], carry)))
-            live = kinds.count("x")
-            ones = kinds.count("1")
+            cells["NOT"] += self.subtract and kinds[1] == "x"
+            live, ones = kinds.count("x"), kinds.count("1")
             if live == 3:
                 cells.update({"XOR2": 2} if last else {"FA": 1})
             elif live == 2:
-                if last:
-                    cells["XOR2"] += 1
-                elif ones:
-                    cells.update({"XOR2": 1, "OR2": 1})
-                else:
-                    cells["HA"] += 1
+                cells.update({"XOR2": 1} if last else {"XOR2": 1, "OR2": 1} if ones else {"HA": 1})
             elif live == 1 and ones == 1:
                 cells["NOT"] += 1
-            carry = "x" if live >= 2 or (live == 1 and ones == 1) else "1" if ones >= 2 else "0"
         return cells
+
+    def _emit_cells(self, e: Emitter, args: Sequence[Ref], total: Ref) -> None:
+        """The ripple chain, a cell a bit; every carry is a net of its own, or simulators would see a loop."""
+        carry = ""
+        for i, kinds in enumerate(self.chain()):
+            live: list[str] = []
+            for kind, wire, arg in zip(kinds, (self.x, self.y), args, strict=False):
+                if kind == "x":
+                    text = _bit(arg, wire.signed, i)
+                    live.append(f"~{text}" if self.subtract and wire is self.y else text)
+            live += [carry] * (kinds[2] == "x")
+            s, odd = total.bits(i, 1).text, kinds.count("1") % 2 == 1
+            if i == self.width - 1 or len(live) < 2:
+                value = " ^ ".join(live) or "1'b0"
+                e.cell_line(f"assign {s} = {f'~({value})' if odd else value};")
+                carry = live[0] if live else "1'b0"  # read where the other known bit is a 1
+                continue
+            net = e.cell_net(1).text
+            if len(live) == 3:
+                e.cell("edgec_fa", 1, a=live[0], b=live[1], c=live[2], s=s, co=net)
+            else:
+                e.cell("edgec_ha1" if odd else "edgec_ha", 1, a=live[0], b=live[1], s=s, co=net)
+            carry = net
+
+
+def _bit(arg: Ref, signed: bool, i: int) -> str:
+    """Bit i of an operand, extended beyond its width."""
+    if i < arg.width:
+        return arg.bits(i, 1).text
+    return arg.bits(arg.width - 1, 1).text if signed else "1'b0"
 
 
 def _bit_kinds(wire: Wire, width: int) -> list[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+from edgec.backends.rtl.circuit.polarity import inverting_cells
 from edgec.backends.rtl.circuit.state import Instance, Register
 from edgec.backends.rtl.circuit.wire import Cells, Get, Input, Wire, require
 
@@ -78,8 +79,9 @@ class Circuit:
     def own_cells(self) -> Cells:
         """Cells of this module without the instances in it."""
         total: Cells = Counter()
+        inverting = inverting_cells(self)
         for at, node in enumerate(self.nodes):
-            total.update(node.cells(self.used.get(at, frozenset())))
+            total.update(inverting[at] if at in inverting else node.cells(self.used.get(at, frozenset())))
         return +total
 
     @cached_property

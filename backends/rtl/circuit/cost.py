@@ -8,15 +8,19 @@ from edgec.backends.rtl.circuit.circuit import Circuit
 from edgec.backends.rtl.circuit.wire import Cells, Wire
 
 GATE_EQUIVALENTS: dict[str, float] = {
-    "FA": 5.3,
-    "HA": 3.3,
-    "AND2": 1.3,
-    "OR2": 1.3,
-    "XOR2": 2.0,
-    "AO22": 1.7,
-    "MUX2": 2.3,
-    "NOT": 0.7,
-    "FF": 5.7,
+    "FA": 5.33,
+    "HA": 3.33,
+    "AND2": 1.33,
+    "NAND2": 1.0,
+    "OR2": 1.33,
+    "NOR2": 1.0,
+    "XOR2": 2.33,
+    "AO22": 2.33,
+    "AOI22": 1.67,
+    "OAI21": 1.25,
+    "MUX2": 2.5,
+    "NOT": 0.75,
+    "FF": 5.67,
 }
 """Area of each cell in NAND2 gates, typical of standard-cell libraries from 180 to 45 nm."""
 

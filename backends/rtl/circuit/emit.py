@@ -6,7 +6,7 @@ defined, as instances of the adder cells in `backends/rtl/lib`. It is the same n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,6 +175,19 @@ class Emitter:
         """An instance of a cell vector of the library, where EDGEC_CELLS is defined."""
         connections = ", ".join(f".{pin}({text})" for pin, text in pins.items())
         self._cells.append(f"{module} #(.WIDTH({width})) c{len(self._cells)} ({connections});")
+
+    def cells_of(self, write: Callable[[], None]) -> None:
+        """Have `write` put a netlist where EDGEC_CELLS is defined, by `cell`, `cell_net` and `cell_line`."""
+        write()
+
+    def cell_net(self, width: int) -> Ref:
+        """A net that exists only where there are cells."""
+        name = self._name()
+        self.cell_line(f"wire {vector(width)}{name};")
+        return Ref(name, 0, width, width)
+
+    def cell_line(self, line: str) -> None:
+        self._cells.append(line)
 
     def instance(self, module: str, parameters: str, **pins: str) -> None:
         """An instance of a library module."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -213,16 +214,52 @@ class Lut(Wire):
         entries = sorted(((lo + i) & mask, value) for i, value in enumerate(self.table))
         return e.table(self.width, args[0], [(key, value & ((1 << self.width) - 1)) for key, value in entries])
 
+    @property
+    def diagram(self) -> tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]:
+        """See `decision_diagram`; bits of the result, lowest first."""
+        return decision_diagram(self.table, self.x.interval.lo, self.x.width, self.width)
+
     def cells(self, used: frozenset[int]) -> Cells:
-        """A multiplexer tree with constant leaves, equal subtrees shared: an upper bound for synthesis."""
-        mask = (1 << self.x.width) - 1
-        words = [0] * (1 << self.x.width)
-        for i, value in enumerate(self.table):
-            words[(self.x.interval.lo + i) & mask] = value
-        total = 0
-        for b in range(self.width):
-            total += _shared_muxes([word >> b & 1 for word in words])
-        return Counter(MUX2=total)
+        """A multiplexer for each node of the diagram, less where an arm is known or both are opposite."""
+        cells: Cells = Counter()
+        for _, high, low in self.diagram[0]:
+            if (high, low) != (1, 0):
+                cells["AND2" if high <= 1 or low <= 1 else "XOR2" if high == low ^ 1 else "MUX2"] += 1
+        return cells
+
+
+@lru_cache(maxsize=64)
+def decision_diagram(
+    table: tuple[int, ...], lo: int, inputs: int, outputs: int
+) -> tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]:
+    """Table lookup as binary decisions (Bryant 1986), equal ones made once for all output bits, and complemented edges
+    (Brace, Rudell and Bryant 1990). `table[i]` is the result for lo + i, in two's complement of `inputs` bits.
+
+    Nodes (variable, high, low), operands first; literal 2 * (k + 1) + inverted is node k, 0 and 1 are the constants.
+    Node (v, 1, 0) is variable v itself. Behind the nodes the literals of the output bits."""
+    words = [0] * (1 << inputs)
+    for i, value in enumerate(table):
+        words[(lo + i) & ((1 << inputs) - 1)] = value
+    nodes: list[tuple[int, int, int]] = []
+    known: dict[tuple[int, int, int], int] = {}
+    roots = []
+    for b in range(outputs):
+        level = [word >> b & 1 for word in words]
+        for variable in range(inputs):
+            below = []
+            for low, high in zip(level[::2], level[1::2], strict=True):
+                if low == high:
+                    below.append(low)
+                    continue
+                inverted = low & 1
+                key = (variable, high ^ inverted, low ^ inverted)
+                if key not in known:
+                    nodes.append(key)
+                    known[key] = 2 * len(nodes)
+                below.append(known[key] ^ inverted)
+            level = below
+        roots.append(level[0])
+    return tuple(nodes), tuple(roots)
 
 
 def lut(x: Wire, table: Sequence[int], unit: int = 0) -> Wire:
@@ -231,28 +268,6 @@ def lut(x: Wire, table: Sequence[int], unit: int = 0) -> Wire:
     if min(entries) == max(entries):
         return Const(entries[0], unit=unit)
     return Lut(x, entries, unit)
-
-
-def _shared_muxes(leaves: list[int]) -> int:
-    """Nodes of the reduced ordered decision diagram of one output bit, leaves and plain inputs not counted."""
-    seen: dict[tuple[int, int], int] = {}
-    count = 2
-    muxes = 0
-    level = leaves
-    while len(level) > 1:
-        below = []
-        for low, high in zip(level[::2], level[1::2], strict=True):
-            if low == high:
-                below.append(low)
-                continue
-            if (low, high) not in seen:
-                seen[low, high] = count
-                count += 1
-                muxes += {low, high} != {0, 1}
-            below.append(seen[low, high])
-        level = below
-        seen = {}
-    return muxes
 
 
 def extend(x: Wire, width: int) -> Wire:

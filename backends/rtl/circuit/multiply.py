@@ -106,7 +106,8 @@ def recode(w: Lanes) -> Recoded:
     for d in range(0, len(planes), 2):
         low, high = planes[d], planes[d + 1]
         one = bitwise("xor", low, below)
-        two = bitwise("and", bitwise("xor", high, low), invert(one)) if high is not low else Const(0, w.count)
+        differs = high if below is zero else bitwise("xor", high, low)  # where one is 0, low is below
+        two = bitwise("and", differs, invert(one)) if high is not low else Const(0, w.count)
         digits.append((one, two, high))
         if not isinstance(high, Const):
             total.add_bits(high, d)
@@ -119,7 +120,8 @@ def booth_products(x: Lanes, w: Recoded, keep_low: int = 0) -> LaneSum:
     """x * w lane by lane from Booth digits of w.
 
     A negative digit inverts its row and adds 1 at the row's lowest column. Those ones are added for all lanes at
-    once through `minus_total`, except below column `keep_low`, where each product is needed by itself."""
+    once through `minus_total`, except below column `keep_low`, where each product is needed by itself; there the
+    lowest bit stays, and the 1 goes a column higher where that bit is 0."""
     require(x.count == w.source.count, f"{x.count} numbers times {w.source.count}")
     width = len(x.planes)
     result = LaneSum(x.count, x.interval * w.source.interval, sign=_sign(x, w.source))
@@ -135,14 +137,17 @@ def booth_products(x: Lanes, w: Recoded, keep_low: int = 0) -> LaneSum:
                 plane: Wire = AndOr(*pairs[0], *pairs[1])
             else:
                 plane = bitwise("and", *pairs[0]) if pairs else Const(0, x.count)
+            if i == 0 and column < keep_low and not isinstance(minus, Const):
+                # (p xor minus) + minus = p + 2 (minus and not p): one gate less, and a column higher
+                result.put(column, plane)
+                result.put(column + 1, bitwise("and", minus, invert(plane)))
+                continue
             plane = bitwise("xor", plane, minus)
             if not isinstance(plane, Const):
                 result.put(column + i, plane, negative=x.interval.signed and i == width)
         if isinstance(minus, Const):
             continue
-        if column < keep_low:
-            result.put(column, minus)
-        else:
+        if column >= keep_low:
             late.add_bits(minus, column - keep_low)
             late.hi += x.count << (column - keep_low)
     if not x.interval.signed:

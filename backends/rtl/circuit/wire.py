@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgec.backends.rtl.circuit.emit import Emitter, Ref
 
 Cells = Counter[str]
-"""How many of each cell: FA, HA, AND2, OR2, XOR2, AO22, MUX2, NOT, FF."""
+"""How many of each cell: FA, HA, AND2, NAND2, OR2, NOR2, XOR2, AO22, AOI22, OAI21, MUX2, NOT, FF."""
 
 
 def _is_operand(value: Any) -> bool:

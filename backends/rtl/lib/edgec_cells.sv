@@ -52,44 +52,6 @@ module edgec_ha1 #(
   assign co = a | b;
 endmodule
 
-/* verilator lint_off UNUSEDSIGNAL */  // the last carry is dropped
-
-// Carry-propagate adder; EDGEC_RIPPLE makes it a chain of full adders, else synthesis picks one.
-module edgec_add #(
-  parameter WIDTH = 1
-) (
-  input  wire [WIDTH-1:0] a,
-  input  wire [WIDTH-1:0] b,
-  output wire [WIDTH-1:0] s
-);
-`ifdef EDGEC_RIPPLE
-  wire [WIDTH:0] carry;
-  assign carry[0] = 1'b0;
-  edgec_fa #(.WIDTH(WIDTH)) chain (.a(a), .b(b), .c(carry[WIDTH-1:0]), .s(s), .co(carry[WIDTH:1]));
-`else
-  assign s = a + b;
-`endif
-endmodule
-
-// a - b.
-module edgec_sub #(
-  parameter WIDTH = 1
-) (
-  input  wire [WIDTH-1:0] a,
-  input  wire [WIDTH-1:0] b,
-  output wire [WIDTH-1:0] s
-);
-`ifdef EDGEC_RIPPLE
-  wire [WIDTH:0] carry;
-  assign carry[0] = 1'b1;
-  edgec_fa #(.WIDTH(WIDTH)) chain (.a(a), .b(~b), .c(carry[WIDTH-1:0]), .s(s), .co(carry[WIDTH:1]));
-`else
-  assign s = a - b;
-`endif
-endmodule
-
-/* verilator lint_on UNUSEDSIGNAL */
-
 `ifndef EDGEC_LIBRARY_CELLS
 module edgec_full_adder (
   input  wire a,

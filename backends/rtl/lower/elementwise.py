@@ -17,21 +17,21 @@ from edgec.backends.rtl.lower.registry import (
     centered,
     each,
     full,
+    is_binary,
     lowers,
     per_channel,
     unit,
     zero_points,
 )
 from edgec.formats import Format, Quantizer
-from edgec.formats_compressed import Binary
 from edgec.ops import Add, Cast, Clip, Constant, Lut, Mul, MultiThreshold, Op, Relu, Requantize, Sub, clip_levels
 
 
 def bring(wire: Wire, quantizer: Quantizer) -> Wire:
     """A dyadic wire rounded and brought into a format with a power-of-two unit; `binary` takes the sign."""
     fmt = quantizer.format
-    if isinstance(fmt, Binary):
-        rounded = round_to(wire, 0, quantizer.rounding)
+    if is_binary(fmt):
+        rounded = round_to(wire, fmt.frac or 0, quantizer.rounding)
         return at_least(rounded, Const(0))
     frac = fmt.frac or 0
     result = quantize(wire, Interval(*fmt.level_range, frac), quantizer.rounding, quantizer.overflow)
@@ -80,7 +80,7 @@ def lower_mul(layer: Layer, op: Mul, x: Wires | None, y: Wires | None) -> Wires:
 @lowers(Relu)
 def relu(layer: Layer, op: Relu, x: Wires) -> Wires:
     fmt = op.format
-    if isinstance(fmt, Binary):
+    if is_binary(fmt):
         return full(op.shape, Const(1, 1))  # max(-1, 0) has no code: the op is refused before it comes here
     lo, hi = fmt.level_range
     return each(lambda w, zero: clamp(w, max(lo, int(zero)), hi), x, zero_points(fmt, op.shape))
@@ -89,7 +89,7 @@ def relu(layer: Layer, op: Relu, x: Wires) -> Wires:
 @lowers(Clip)
 def clip(layer: Layer, op: Clip, x: Wires) -> Wires:
     lo, hi = clip_levels(op.format, op.lo, op.hi)
-    if isinstance(op.format, Binary):
+    if is_binary(op.format):
         lo, hi = (lo + 1) // 2, (hi + 1) // 2  # its wires carry codes
     return each(lambda w: clamp(w, lo, hi), x)
 

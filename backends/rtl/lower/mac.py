@@ -1,8 +1,9 @@
 """Dense and convolution: one compressor tree an output, products rounded first where the op says so.
 
 Constant weights become canonical signed digits: every digit of every weight adds a shifted row, rows of one shift
-joined into one vector. Loaded weights give real multipliers, as AND arrays or Booth rows, whichever costs less; the
-neurons of a layer are then instances of one module. Taps that see padding or a constant zero do not exist.
+joined into one vector. Loaded weights give real multipliers, as AND arrays or Booth rows, whichever costs less, barrel
+shifters for powers of two and sign gates for binary and ternary ones; the neurons of a layer are then instances of
+one module. Taps that see padding or a constant zero do not exist.
 """
 
 from __future__ import annotations
@@ -23,11 +24,24 @@ from edgec.backends.rtl.circuit.multiply import (
     products,
     round_products,
 )
+from edgec.backends.rtl.circuit.shift_products import pow2_products, sign_products, ternary_products
 from edgec.backends.rtl.circuit.state import instantiate
 from edgec.backends.rtl.circuit.wire import Const, Input, Wire, bits, concat, with_frac
+from edgec.backends.rtl.lower.constant import shared_outputs
 from edgec.backends.rtl.lower.elementwise import bring
-from edgec.backends.rtl.lower.registry import Layer, Wires, centered, format_interval, lowers, sign_of_bit, unit
-from edgec.formats_compressed import Binary
+from edgec.backends.rtl.lower.registry import (
+    Layer,
+    Wires,
+    base_of,
+    centered,
+    format_interval,
+    is_binary,
+    lowers,
+    sign_of_bit,
+    unit,
+)
+from edgec.formats import Format
+from edgec.formats_compressed import Binary, Pow2, Ternary
 from edgec.ops import Constant, Conv, Dense
 
 LANES = 64
@@ -80,7 +94,7 @@ class Mac:
         self.layer, self.op = layer, op
         self.loaded_weights = None if w is None else w.reshape(w.shape[0], -1)
         self.loaded_bias = b
-        self.binary = isinstance(op.x.format, Binary)
+        self.binary = is_binary(op.x.format)
         if w is None:
             assert isinstance(op.w, Constant)
             self.levels = op.w.levels.reshape(op.w.shape[0], -1)
@@ -110,7 +124,10 @@ class Mac:
     # --- constant weights ------------------------------------------------------------------------------------
 
     def constant_weights(self, xs: list[Wire], taps: np.ndarray, members: range) -> list[Wire]:
-        """One module for every output and tap pattern, used at every position that has it."""
+        """One module for every tap pattern, or for every output and tap pattern, used at every position that has it."""
+        shared = shared_outputs(self, xs, taps, members)
+        if shared is not None:
+            return shared
         live = [k for k, x in enumerate(xs) if not isinstance(x, Const)]
         results: list[Wire] = []
         for m in members:
@@ -157,7 +174,7 @@ class Mac:
     def loaded(self, xs: list[Wire], taps: np.ndarray, members: range) -> list[Wire]:
         """Instances of one neuron module a tap pattern; weights and bias come as ports."""
         assert self.loaded_weights is not None
-        levels = [self.level(x) for x in xs]
+        levels = xs if self.binary else [self.level(x) for x in xs]  # one bit an input where one is enough
         intervals = Interval.hull(x.interval for x in levels) if levels else Interval(0, 0)
         key = ("loaded", len(xs), intervals)
         circuit = self.layer.circuits.get(key)
@@ -177,15 +194,22 @@ class Mac:
         return results
 
     def neuron(self, count: int, interval: Interval) -> Circuit:
-        """The cheaper of the AND-array and the Booth form."""
-        forms = [self.neuron_form(count, interval, booth) for booth in (False, True)]
-        return min((f for f in forms if f is not None), key=lambda c: gate_equivalents(c.cells))
+        """The cheapest form of its products."""
+        forms = [self.neuron_form(count, interval, form) for form in self.forms(interval)]
+        return min(forms, key=lambda c: gate_equivalents(c.cells))
 
-    def neuron_form(self, count: int, interval: Interval, booth: bool) -> Circuit | None:
-        op = self.op
+    def forms(self, interval: Interval) -> tuple[str, ...]:
+        """How products with the loaded weights can be made: AND arrays, Booth rows, signs, shifts."""
+        base = base_of(self.op.w.format)
+        if isinstance(base, Pow2):
+            return ("shift",)
+        if isinstance(base, Binary | Ternary):
+            return ("and", "sign")
         # Booth rows share their corrections above the columns that rounding drops.
-        if booth and (isinstance(op.w.format, Binary) or op.w.format.bits < 3 or self.drop >= interval.width):
-            return None
+        return ("and",) if base.bits < 3 or self.drop >= interval.width else ("and", "booth")
+
+    def neuron_form(self, count: int, interval: Interval, form: str) -> Circuit:
+        op = self.op
         name = f"{self.layer.name}_n{len(self.layer.circuits)}"
         matrix = Matrix(self.sum_frac)
         inputs: list[Sequence[Input]] = []
@@ -194,7 +218,7 @@ class Mac:
             codes = [Input("w", format_interval(op.w.format), i) for i in range(count)]
             inputs += [x, codes]
             for start in range(0, count, LANES):
-                self.add_chunk(matrix, x[start : start + LANES], codes[start : start + LANES], booth)
+                self.add_chunk(matrix, x[start : start + LANES], codes[start : start + LANES], form)
         if self.loaded_bias is not None:
             assert op.b is not None
             b = Input("b", format_interval(op.b.format))
@@ -202,14 +226,20 @@ class Mac:
             matrix.add(self.bias_level(b), self.sum_frac - self.bias_frac)
         return Circuit(name, {"y": [self.finish(matrix.total())]}, inputs)
 
-    def add_chunk(self, matrix: Matrix, xs: Sequence[Wire], codes: Sequence[Wire], booth: bool) -> None:
+    def add_chunk(self, matrix: Matrix, xs: Sequence[Wire], codes: Sequence[Wire], form: str) -> None:
         """Add the products of some lanes."""
         x, w = Lanes.of(xs), Lanes.of([with_frac(c, 0) for c in codes])
-        if isinstance(self.op.w.format, Binary):
-            w = sign_lanes(w)
+        if self.binary:
+            x = sign_lanes(x)
         drop = max(self.drop, 0)
         rounding = self.product.rounding if self.product is not None else "floor"
-        made = products(x, w, drop, rounding, "booth" if booth else "and")
+        base = base_of(self.op.w.format)
+        if form in ("and", "booth"):
+            w = sign_lanes(w) if isinstance(base, Binary) else w
+            made = products(x, w, drop, rounding, "booth" if form == "booth" else "and")
+        else:
+            exact = selected_products(x, w, base, keep_low=drop + (rounding == "half_even") if drop else 0)
+            made = round_products(exact, drop, rounding)
         self.check_product(made.interval)
         add_products(matrix, shifted(made, self.sum_frac - (self.frac - drop)))
 
@@ -228,17 +258,17 @@ class Mac:
             if quantizer is not None:
                 fmt = quantizer.format
                 total = with_frac(bring(total, quantizer), fmt.frac or 0)
-                if isinstance(fmt, Binary) and quantizer is not self.op.out and self.op.out is not None:
-                    total = sign_of_bit(total)
+                if is_binary(fmt) and quantizer is not self.op.out and self.op.out is not None:
+                    total = with_frac(sign_of_bit(total), fmt.frac or 0)
         return with_frac(total, unit(self.op.format))
 
 
-def add_constant_products(matrix: Matrix, xs: Sequence[Wire], weights: np.ndarray, fmt: object, shift: int) -> None:
+def add_constant_products(matrix: Matrix, xs: Sequence[Wire], weights: np.ndarray, fmt: Format, shift: int) -> None:
     """Add sum x * w * 2**shift: canonical signed digits, all bits of one column and sign in one vector."""
-    binary = isinstance(fmt, Binary)
-    zero = 0 if binary else int(fmt.zero_point_array[0])  # type: ignore[attr-defined]
+    binary = is_binary(fmt)
     scale = 2 if binary else 1  # the level of a binary code c is 2 c - 1
-    matrix.add_constant(-int(weights.sum()) * (1 if binary else zero) << shift)
+    zero = int(fmt.zero_point_array[0]) + binary
+    matrix.add_constant(-int(weights.sum()) * zero << shift)
     for x, value in zip(xs, weights.tolist(), strict=True):
         ends = (x.interval.lo * value * scale << shift, x.interval.hi * value * scale << shift)
         matrix.lo += min(ends)
@@ -300,6 +330,17 @@ def shifted(products: LaneSum, places: int) -> LaneSum:
         [(wire, shift + places, negate) for wire, shift, negate in products.shared],
         products.sign,
     )
+
+
+def selected_products(x: Lanes, codes: Lanes, base: Format, keep_low: int) -> LaneSum:
+    """x times binary, ternary or power-of-two weights, without a multiplier."""
+    planes = codes.planes
+    if isinstance(base, Binary):
+        return sign_products(x, invert(planes[0]), keep_low)
+    if isinstance(base, Ternary):
+        return ternary_products(x, planes[0], planes[1], keep_low)
+    assert isinstance(base, Pow2)
+    return pow2_products(x, planes, base.zero, keep_low)
 
 
 def sign_lanes(codes: Lanes) -> Lanes:

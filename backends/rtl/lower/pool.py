@@ -14,9 +14,8 @@ from edgec.backends.rtl.circuit.matrix import Matrix, scale
 from edgec.backends.rtl.circuit.rounding import overflow_to, round_to
 from edgec.backends.rtl.circuit.wire import Const, Wire, bits, cast, narrow, shift_right_floor, with_frac
 from edgec.backends.rtl.lower.elementwise import real
-from edgec.backends.rtl.lower.registry import Layer, Wires, centered, each, lowers, unit
+from edgec.backends.rtl.lower.registry import Layer, Wires, centered, each, is_binary, lowers, unit
 from edgec.formats import Quantizer
-from edgec.formats_compressed import Binary
 from edgec.interp.pool import window_counts
 from edgec.ops import ArgMax, AvgPool, MaxPool, Reduce
 
@@ -70,7 +69,7 @@ def avg_pool(layer: Layer, op: AvgPool, x: Wires) -> Wires:
     def one(window: list[Wire], count: int) -> Wire:
         total = sum_of(window) if window else Const(0, unit=frac)
         mean = divide(total, int(count), frac, quantizer.rounding)
-        if isinstance(target, Binary):
+        if is_binary(target):
             return at_least(mean, Const(0, unit=frac))
         moved = add(mean, Const(zero, unit=frac)) if zero else mean
         return with_frac(overflow_to(moved, *target.level_range, quantizer.overflow), unit(target))

@@ -11,7 +11,7 @@ from edgec.backends.rtl.circuit.arith import add
 from edgec.backends.rtl.circuit.circuit import Circuit
 from edgec.backends.rtl.circuit.interval import Interval
 from edgec.backends.rtl.circuit.wire import Const, Wire, bits, cast, concat
-from edgec.formats import Fixed, Format
+from edgec.formats import Affine, Fixed, Format
 from edgec.formats_compressed import Binary
 from edgec.ops import Add, Constant, Conv, Dense, Lut, Mul, MultiThreshold, Op, Requantize, Sub
 
@@ -21,11 +21,15 @@ Wires = np.ndarray
 
 @dataclass
 class Layer:
-    """The module under construction: its name, and the loaded parameters (constant -> wires of the bank)."""
+    """The module under construction: its name, and the loaded parameters (constant -> wires of the bank).
+
+    `sharing` says what outputs of constant weights share (`edgec.options.SHARING`)."""
 
     name: str
     parameters: dict[Constant, Wires] = field(default_factory=dict)
     circuits: dict[object, Circuit] = field(default_factory=dict)
+    networks: dict[object, Circuit | None] = field(default_factory=dict)
+    sharing: str = "auto"
     macs: int = 0
 
     def loaded(self, op: Op | None) -> bool:
@@ -103,10 +107,20 @@ def per_channel(values: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.nda
     return np.broadcast_to(values.reshape(view), shape)
 
 
+def base_of(fmt: Format) -> Format:
+    """The format of the codes: what an affine format scales."""
+    return fmt.base if isinstance(fmt, Affine) else fmt
+
+
+def is_binary(fmt: Format) -> bool:
+    """Whether wires carry one bit that means -1 or +1."""
+    return isinstance(base_of(fmt), Binary)
+
+
 def centered(wires: Wires, fmt: Format) -> Wires:
     """Levels minus zero point; for `binary` the levels -1 and +1."""
-    if isinstance(fmt, Binary):
-        return each(sign_of_bit, wires)
+    if is_binary(fmt):
+        wires = each(sign_of_bit, wires)
     if not fmt.zero_point_array.any():
         return wires
     return each(lambda w, zero: add(w, Const(-int(zero), unit=w.frac)), wires, zero_points(fmt, wires.shape))
