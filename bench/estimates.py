@@ -27,7 +27,21 @@ from edgec.hw.calibrate.calibrate import FALLBACK, FIGURES, compare
 from edgec.hw.calibrate.designs import Design, laplace
 from edgec.hw.calibrate.measure import measure
 from edgec.hw.synth.libraries import OSU018, load_library
-from edgec.ops import Add, Constant, Conv, Dense, Input, MaxPool, MultiThreshold, Op, Relu, Requantize, Reshape
+from edgec.ops import (
+    Add,
+    AvgPool,
+    Constant,
+    Conv,
+    Dense,
+    Input,
+    Lut,
+    MaxPool,
+    MultiThreshold,
+    Op,
+    Relu,
+    Requantize,
+    Reshape,
+)
 from edgec.ops.source import integers
 from edgec.options import Options
 from edgec.target import load_target
@@ -95,6 +109,26 @@ def residual(seed: int) -> Graph:
     return Graph("residual", (x,), (("y", total),))
 
 
+def averages(seed: int) -> Graph:
+    """A convolution, an average pooling, four outputs."""
+    x = Input("x", type=TensorType(U8, (1, 2, 6, 6)))
+    y = Relu(Conv(x, weights(seed, (3, 2, 3, 3)), out=Quantizer(U8, "floor"), loc=("conv",)))
+    y = AvgPool(y, (2, 2), (2, 2), out=Quantizer(U8, "floor"), loc=("pool",))
+    y = Reshape(y, (1, y.tensor.size))
+    return Graph("averages", (x,), (("y", Dense(y, weights(seed + 1, (4, y.shape[1])), loc=("dense",))),))
+
+
+def sigmoids(seed: int) -> Graph:
+    """A hidden layer of eight sigmoids as tables of 256 entries."""
+    fmt = Fixed(8, 4)
+    x = Input("x", type=TensorType(U8, (1, 24)))
+    y = Dense(x, weights(seed, (8, 24)), weights(seed + 1, (8,)), out=Quantizer(fmt, "floor"), loc=("hidden",))
+    steps = np.arange(-128, 128) / 16
+    table = Constant(np.round(255 / (1 + np.exp(-steps))).astype(np.uint8), type=TensorType(U8, (256,)))
+    y = Lut(y, table, loc=("sigmoid",))
+    return Graph("sigmoids", (x,), (("y", Dense(y, weights(seed + 2, (4, 8)), loc=("dense",))),))
+
+
 def binary_net(seed: int) -> Graph:
     """Two binary layers with thresholds, 64-32-10."""
     sign = Affine(Binary(), (1.0,))
@@ -115,6 +149,9 @@ def held_out(data: Path | None) -> list[Design]:
         "autoencoder 32-8-32 int8": (perceptron((32, 8, 32), 200, S8), FIXED, True),
         "digits 8x8": (digits(300), FIXED, False),
         "residual int8": (residual(400), FIXED, False),
+        "averages 6x6": (averages(401), FIXED, False),
+        "sigmoids 24-8-4": (sigmoids(402), FIXED, False),
+        "binary 64-32-10": (binary_net(403), FIXED, False),
         "128x16 int6": (one_layer(128, weights(500, (16, 128))), FIXED, False),
         "128x16 int8": (one_layer(128, weights(501, (16, 128), S8)), FIXED, True),
         "128x16 pow2": (one_layer(128, drawn(502, (16, 128), Pow2(4))), FIXED, False),

@@ -172,7 +172,7 @@ def fit_area(target: Target, designs: Sequence[Measured]) -> Target:
                 kinds |= set(row)
                 rows.append(row)
                 wanted.append(rest)
-    factors = least_squares(rows, wanted, sorted(kinds), pull=0.02)
+    factors = least_squares(rows, wanted, sorted(kinds), pull=0.002)
     source = f"fitted to {len(wanted)} synthesised layers, cells between adders as they were mapped"
     fitted = {f"ge.{k}": target.constant(f"ge.{k}").nominal * f for k, f in factors.items() if k != "nand2"}
     area, count = map(sum, zip(*state, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ class Levelled:
     children: tuple[Levelled, ...]
     fanout: NDArray[np.int64]
     driver: NDArray[np.int8]
+
+    @cached_property
+    def gates(self) -> int:
+        """All gates, those inside children as often as these occur."""
+        return len(self.netlist.kinds) + sum(child.gates for child in self.children)
 
 
 CHILD = -1

@@ -25,7 +25,12 @@ from edgec.target import Target
 
 STEPS = 4
 """Quanta of time in the delay of an adder's sum."""
+STEPS_GATES = 3
+"""The same in an exclusive or, where adders are gates."""
 PAIRS = 64
+"""Pairs of frames that are simulated,"""
+LARGE, PAIRS_LARGE = 200_000, 16
+"""and fewer of netlists with so many gates, which average over these."""
 TREE = 8
 
 CELLS = {
@@ -47,7 +52,8 @@ INSTANCE, INPUT = 2 * KINDS, 2 * KINDS + 1
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Transitions a frame by driver, and the same weighted with the net's load beyond three NAND2 inputs."""
+    """Transitions a frame by driver, and the same weighted with the net's load beyond three NAND2 inputs; useful ones,
+    and those of the outputs."""
 
     transitions: NDArray[np.float64]
     loaded: NDArray[np.float64]
@@ -80,8 +86,10 @@ class LogicModel:
         energy[2 * MAJORITY] = value("toggle.nand2") + value("toggle.oai21")
         self.delay, self.energy = delay, energy
         self.per_load, self.energy_per_load = value("delay.load"), value("toggle.load")
-        self.buffer, self.launch, self.setup = value("delay.buf"), value("delay.dff"), value("time.setup")
-        self.quantum = value("delay.full_adder") / STEPS if self.adder_cells else value("delay.xor2") / 2
+        self.launch, self.setup = value("delay.dff"), value("time.setup")
+        self.buffer, self.voter = value("delay.buf"), value("delay.voter")
+        self.quantum = value("delay.full_adder") / STEPS if self.adder_cells else value("delay.xor2") / STEPS_GATES
+        self.margin = 1 if self.adder_cells else 3
         self._static: dict[int, tuple[Levelled, NDArray, NDArray, NDArray]] = {}
         self._levelled: dict[int, tuple[GateNetlist, Levelled]] = {}
 
@@ -145,23 +153,26 @@ class LogicModel:
         return np.where(wires, 0.0, self.loading(self._facts(levels)[1][levels.netlist.inputs]))
 
     def path(self, kernel: Kernel) -> float:
-        """Register-to-register delay through a kernel in NAND2 delays; from the ports in the first stage."""
+        """Register-to-register delay through a kernel in NAND2 delays, voters of hardened registers included; from the
+        ports in the first stage."""
         assert kernel.logic is not None
         levels = self.prepare(kernel.logic.gates())
         wires = from_ports(kernel)
         start = np.where(wires, 0.0, self.launch + self.launches(levels, wires))
-        return float(self.arrivals(levels, start[:, None]).max(initial=0.0)) + self.setup
+        voted = self.voter * kernel.path.get("voter", 0)
+        return voted + float(self.arrivals(levels, start[:, None]).max(initial=0.0)) + self.setup
 
     def simulate(self, kernel: Kernel, codes: Mapping[Op, NDArray]) -> Counts:
-        """Transitions of a kernel's nets in 64 pairs of frames with these codes."""
+        """Transitions of a kernel's nets in consecutive frames with these codes."""
         assert kernel.logic is not None
         levels = self.prepare(kernel.logic.gates())
-        before, after = stimulus(kernel, codes)
+        pairs = PAIRS if levels.gates < LARGE else PAIRS_LARGE
+        before, after = stimulus(kernel, codes, pairs)
         start = np.maximum(self.launches(levels, from_ports(kernel)), 0.0)
         start = np.rint(start / self.quantum).astype(np.int64)
         times = int(self.arrivals(levels, start[:, None]).max(initial=0)) + 2
         given = np.where(np.arange(times)[None, :, None] > start[:, None, None], after[:, None], before[:, None])
-        toggles, outputs = toggle(levels, self.quanta, given)
+        toggles, outputs = toggle(levels, self.quanta, given, self.margin)
         transitions, loaded = np.zeros(DRIVERS), np.zeros(DRIVERS)
         useful = 0.0
         for part in toggles.walk():
@@ -171,7 +182,7 @@ class LogicModel:
             loaded += np.bincount(driver[inside], part.transitions[inside] * (load[inside] - 3.0), DRIVERS)
             useful += float(part.useful[driver < INSTANCE].sum())
         out = float(count(outputs[:, 1:] ^ outputs[:, :-1]).sum())
-        return Counts(transitions / PAIRS, loaded / PAIRS, useful / PAIRS, out / PAIRS)
+        return Counts(transitions / pairs, loaded / pairs, useful / pairs, out / pairs)
 
     def parts(self, counts: Counts) -> dict[str, float]:
         """Energy a frame in NAND2 transitions of the nets that gates drive, by group of cells; and of their loads."""
@@ -198,15 +209,15 @@ def from_ports(kernel: Kernel) -> NDArray[np.bool_]:
     return np.repeat(np.array([o for o, _ in outside], bool), np.array([n for _, n in outside], np.int64))
 
 
-def stimulus(kernel: Kernel, codes: Mapping[Op, NDArray]) -> tuple[Words, Words]:
-    """Bits of the kernel's inputs in 64 consecutive pairs of frames, [inputs, 1] each."""
+def stimulus(kernel: Kernel, codes: Mapping[Op, NDArray], pairs: int = PAIRS) -> tuple[Words, Words]:
+    """Bits of the kernel's inputs in 16 or 64 consecutive pairs of frames, [inputs, 1] each."""
     assert kernel.logic is not None
     rows = []
     for op, width in kernel.logic.reads:
         if isinstance(op, Constant):
-            rows.append(np.repeat(element_bits(op.data[None], width), PAIRS + 1, axis=1))
+            rows.append(np.repeat(element_bits(op.data[None], width), pairs + 1, axis=1))
         else:
-            rows.append(element_bits(codes[op][: PAIRS + 1], width))
+            rows.append(element_bits(codes[op][: pairs + 1], width))
     bits = np.concatenate(rows)
     return _words(bits[:, :-1]), _words(bits[:, 1:])
 
@@ -223,4 +234,4 @@ def element_bits(codes: NDArray, width: int) -> NDArray[np.uint8]:
 
 def _words(bits: NDArray[np.uint8]) -> Words:
     packed = np.packbits(bits, axis=1, bitorder="little")
-    return np.ascontiguousarray(packed).view(np.uint64)
+    return np.ascontiguousarray(packed).view(f"<u{packed.shape[1]}")

@@ -1,4 +1,4 @@
-"""Timed simulation of a gate netlist, 64 pairs of frames at once: how often every net toggles, glitches included.
+"""Timed simulation of a gate netlist, many pairs of frames at once: how often every net toggles, glitches included.
 
 All inputs change at time 0 from the values of one frame to those of the next. A net is the list of its values at every
 quantum of time, a bit of a word for each pair; a gate is a few word operations on whole levels of gates at once, then a
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, XOR
+from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, XOR, GateNetlist
 from edgec.hw.estimate.levelled import CHILD, OPERANDS, Levelled
 
-Words = NDArray[np.uint64]
+Words = NDArray[np.unsignedinteger]
 CHUNK = 1 << 22
 """Words of a step that are worked on at once."""
 
@@ -41,27 +41,28 @@ Delays = Callable[[Levelled], NDArray[np.int64]]
 """The delay of the gate that drives each net, in quanta, at least 1."""
 
 
-def toggle(levels: Levelled, delays: Delays, given: Words) -> tuple[Toggles, Words]:
-    """Simulate the values `given` [inputs, times, K] of 64 K pairs of frames; before time 0 they are settled.
+def toggle(levels: Levelled, delays: Delays, given: Words, margin: int = 1) -> tuple[Toggles, Words]:
+    """Simulate the values `given` [inputs, times, K], a bit for each pair of frames; before time 0 they are settled.
 
-    Gives the toggles and the values of the outputs [outputs, times, K]."""
-    return _run(levels, delays, given, 1)
+    A pulse must be longer than a gate's delay by `margin` quanta, or it vanishes. Gives the toggles and the values of
+    the outputs [outputs, times, K]."""
+    return _run(levels, delays, given, margin, 1)
 
 
-def _run(levels: Levelled, delays: Delays, given: Words, instances: int) -> tuple[Toggles, Words]:
+def _run(levels: Levelled, delays: Delays, given: Words, margin: int, instances: int) -> tuple[Toggles, Words]:
     n = levels.netlist
     _, times, words = given.shape
-    waves = np.zeros((n.nets, times, words), np.uint64)
+    waves = np.zeros((n.nets, times, words), given.dtype)
     waves[n.inputs] = given
     delay = delays(levels)
     inner: dict[int, list[Toggles]] = {}
     for kind, chosen in levels.steps:
         if kind == CHILD:
-            _children(levels, delays, waves, chosen, instances, inner)
+            _children(levels, delays, waves, chosen, margin, instances, inner)
             continue
         per = max(CHUNK // (times * words * OPERANDS[kind]), 1)
         for start in range(0, len(chosen), per):
-            _gates(n.operands, n.results, waves, kind, chosen[start : start + per], delay)
+            _gates(n, waves, kind, chosen[start : start + per], delay, margin)
     changes = waves[:, 1:] ^ waves[:, :-1]
     transitions = count(changes)
     useful = count(waves[:, :1] ^ waves[:, -1:])
@@ -74,6 +75,7 @@ def _children(
     delays: Delays,
     waves: Words,
     chosen: NDArray[np.int64],
+    margin: int,
     instances: int,
     inner: dict[int, list[Toggles]],
 ) -> None:
@@ -87,7 +89,7 @@ def _children(
         read = np.stack([n.children[k][1] for k in some])
         given = _read(waves, read.ravel()).reshape(*read.shape, times, words)
         given = np.ascontiguousarray(given.transpose(1, 2, 0, 3)).reshape(read.shape[1], times, len(some) * words)
-        toggles, results = _run(child, delays, given, instances * len(some))
+        toggles, results = _run(child, delays, given, margin, instances * len(some))
         results = results.reshape(len(results), times, len(some), words)
         for i, k in enumerate(some):
             waves[n.children[k][2]] = results[:, :, i]
@@ -108,19 +110,20 @@ def _merge(parts: list[Toggles]) -> Toggles:
 
 def _read(waves: Words, literals: NDArray[np.int64]) -> Words:
     values = waves[literals >> 1]
-    values[(literals & 1).astype(bool)] ^= np.uint64(0xFFFFFFFFFFFFFFFF)
+    inverted = (literals & 1).astype(bool)
+    values[inverted] = ~values[inverted]
     return values
 
 
 def _gates(
-    operands: NDArray, results: NDArray, waves: Words, kind: int, chosen: NDArray[np.int64], delay: NDArray[np.int64]
+    n: GateNetlist, waves: Words, kind: int, chosen: NDArray[np.int64], delay: NDArray[np.int64], margin: int
 ) -> None:
-    given = [_read(waves, operands[chosen, i]) for i in range(OPERANDS[kind])]
+    given = [_read(waves, n.operands[chosen, i]) for i in range(OPERANDS[kind])]
     for output, values in enumerate(_values(kind, given)):
-        nets = results[chosen, output]
+        nets = n.results[chosen, output]
         for quanta in np.unique(delay[nets[nets >= 0]]):
             at = np.flatnonzero((nets >= 0) & (delay[nets] == quanta))
-            waves[nets[at]] = late(values[at] if len(at) < len(nets) else values, int(quanta))
+            waves[nets[at]] = late(values[at] if len(at) < len(nets) else values, int(quanta), margin)
 
 
 def _values(kind: int, given: list[Words]) -> list[Words]:
@@ -145,18 +148,19 @@ def _values(kind: int, given: list[Words]) -> list[Words]:
     raise AssertionError(kind)
 
 
-def late(values: Words, quanta: int) -> Words:
-    """`values` [gates, times, words] after a gate with a delay: pulses that are not longer vanish, all comes later.
+def late(values: Words, quanta: int, margin: int = 1) -> Words:
+    """`values` [gates, times, words] after a gate with a delay: pulses of less than `quanta` + `margin` vanish, all
+    comes later.
 
     One as long as the delay is too short: the delays of both edges differ, which makes every other pulse shorter."""
-    times, width = values.shape[1], quanta + 1
+    times, width = values.shape[1], quanta + margin
     # before the first value it has always been so
-    kept = values = np.concatenate([np.repeat(values[:, :1], quanta, axis=1), values], axis=1)
+    kept = values = np.concatenate([np.repeat(values[:, :1], width - 1, axis=1), values], axis=1)
     for pulses in (np.bitwise_and, np.bitwise_or):  # pulses of ones, then of zeros
         other = np.bitwise_or if pulses is np.bitwise_and else np.bitwise_and
         shrunk = _window(kept, width, pulses, forward=True)
         kept = _window(shrunk, width, other, forward=False)
-    kept = kept[:, quanta:]
+    kept = kept[:, width - 1 :]
     result = np.empty_like(kept)
     quanta = min(quanta, times)
     result[:, :quanta] = values[:, :1]
