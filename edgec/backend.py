@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from edgec.graph import Graph
     from edgec.ops import Op
 
-AND, XOR, MUX, AO22, MAJORITY, HALF_ADDER, FULL_ADDER, INVERTER = range(8)
-"""Kinds of gates in a `GateNetlist`; operands of MUX: select, high, low; of AO22: a, b, c, d of a b or c d."""
+AND, XOR, MUX, AO22, MAJORITY, HALF_ADDER, FULL_ADDER, INVERTER, TABLE = range(9)
+"""Kinds of gates in a `GateNetlist`; operands of MUX: select, high, low; of AO22: a, b, c, d of a b or c d; TABLE is a
+MUX that is a node of a look-up table, which synthesis makes other gates of."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,7 @@ CONSTANTS: dict[str, Known] = {
     "load.nand2": Known("NAND2 inputs", 1.0, 1.0, "the unit itself"),
     "load.limit": Known("NAND2 inputs", 4.0, 1000.0, "load beyond which a net counts as buffered by a tree"),
     "toggle.load": Known("NAND2 transitions", 0.01, 1.0, "energy that a load of one NAND2 input adds to a transition"),
+    "toggle.table": Known("NAND2 transitions", 0.1, 5.0, "a multiplexer of a look-up table, as mapped"),
     "toggle.data_pin": Known("NAND2 transitions", 0.0, 5.0, "transition at the data input of a flip-flop with enable"),
     "delay.carry": Known("NAND2 delays", 0.25, 12.0, "carry output of a full adder"),
     "delay.load": Known("NAND2 delays", 0.01, 1.0, "delay that a load of one NAND2 input adds to a gate"),

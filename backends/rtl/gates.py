@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, MAJORITY, MUX, XOR, GateNetlist, Logic
+from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, MAJORITY, MUX, TABLE, XOR, GateNetlist, Logic
 from edgec.backends.rtl.circuit.arith import CARRY, SUM, Add, AtLeast, FullAdder, HalfAdder
 from edgec.backends.rtl.circuit.circuit import Circuit
 from edgec.backends.rtl.circuit.columns import Bit, ColumnSum
@@ -353,7 +353,8 @@ def _table(g: _Gates, node: Lut, x: Literals) -> Literals:
         return np.array([literals[literal >> 1] ^ (literal & 1)], np.int64)
 
     for variable, high, low in nodes:
-        literals.append(int(g.mux(x[variable : variable + 1], of(high), of(low))[0]))
+        select = x[variable : variable + 1]
+        literals.append(int((select if (high, low) == (1, 0) else g.make(TABLE, select, of(high), of(low)))[0]))
     return np.array([literals[r >> 1] ^ (r & 1) for r in roots], np.int64)
 
 

@@ -64,10 +64,15 @@ def find(library: SynthesisLibrary, kind: str) -> tuple[Cell, tuple[str, ...]] |
             continue
         for order in itertools.permutations(cell.inputs):
             tables = {o.pin: _ordered(o.inputs, o.table, order) for o in cell.outputs.values()}
+            opposite = kind == "mux2" and [t ^ 0xFF for t in tables.values()] == list(
+                wanted
+            )  # inverting ones serve too
+            if opposite:
+                fitting.append((cell.area, name, cell, tuple(tables)))
+                break
             if sorted(tables.values()) == sorted(wanted):
-                fitting.append(
-                    (cell.area, name, cell, tuple(next(p for p in tables if tables[p] == t) for t in wanted))
-                )
+                pins = tuple(next(p for p in tables if tables[p] == t) for t in wanted)
+                fitting.append((cell.area, name, cell, pins))
                 break
     return min(fitting, key=lambda f: f[:2])[2:] if fitting else None
 

@@ -117,6 +117,15 @@ def _elementwise(rng: np.random.Generator) -> Graph:
     return Graph("micro", (x, y), (("z", Lut(scaled, table, loc=("lut",))),))
 
 
+def _table(rng: np.random.Generator) -> Graph:
+    """A table behind sums, whose glitches go through it."""
+    x = Input("x", type=TensorType(U8, (1, 16)))
+    sums = Dense(x, laplace(rng, (6, 16)), laplace(rng, (6,)), out=Quantizer(Fixed(8, 4), "floor"), loc=("dense",))
+    curve = np.round(127 * np.tanh(np.arange(-128, 128) / 24)).astype(np.int64)
+    table = Constant(curve, type=TensorType(Fixed(8, 1), (256,)))
+    return Graph("micro", (x,), (("y", Lut(sums, table, loc=("lut",))),))
+
+
 def _classes(rng: np.random.Generator) -> Graph:
     x = Input("x", type=TensorType(U8, (1, 4, 4, 4)))
     pool = Reshape(MaxPool(x, (2, 2), (2, 2), loc=("pool",)), (1, 16))
@@ -151,6 +160,7 @@ DESIGNS: dict[str, tuple[Callable[[np.random.Generator], Graph], str, bool]] = {
     "conv_fixed": (_conv(2, 4, 6, out=Quantizer(U8, "floor")), "fixed", False),
     "two_layers": (_two_layers, "fixed", True),
     "elementwise": (_elementwise, "fixed", False),
+    "table": (_table, "fixed", False),
     "classes": (_classes, "fixed", False),
 }
 """Name -> how it is built, its weights, and whether its frames are sparse."""

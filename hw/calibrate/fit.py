@@ -29,6 +29,7 @@ GROUPS = {
         "aoi22", "oai22",
     ),
     "muxes": ("mux2",),
+    "tables": ("table",),
     "load": ("load",),
 }  # fmt: skip
 """Constants that share a factor."""
@@ -144,8 +145,8 @@ def fit_delay(target: Target, designs: Sequence[Measured]) -> Target:
 
 
 def every(factors: Mapping[str, float]) -> dict[str, float]:
-    """Factors of all groups, where exclusive ors and multiplexers go with the other gates."""
-    return {**factors, "xors": factors["gates"], "muxes": factors["gates"]}
+    """Factors of all groups, where exclusive ors, multiplexers and tables go with the other gates."""
+    return dict.fromkeys(GROUPS, factors["gates"]) | dict(factors)
 
 
 def longest(design: Measured, model: LogicModel) -> float:

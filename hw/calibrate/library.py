@@ -41,6 +41,7 @@ def read_constants(base: Target, library: SynthesisLibrary) -> Target:
         if kind not in cells and all(p in cells for p in parts):
             cells[kind] = _joined(kind, [cells[p] for p in parts])
     has_adders = "full_adder" in cells
+    table = cells["mux2"].energy[0] / reader.nand_fj
     values: dict[str, tuple[float, str]] = {}
     load = f"load of three NAND2 inputs ({3 * reader.unit:.3g} fF with {reader.wire:.2g} fF of wire each)"
     conditions = f"{load}, slew {reader.slew:.3g} ps"
@@ -67,6 +68,9 @@ def read_constants(base: Target, library: SynthesisLibrary) -> Target:
     out = next(iter(nand.outputs))
     slope = reader.delay(nand, out, 4.0) / reader.nand_ps - 1
     values["delay.load"] = slope, f"{title} {nand.name} with four instead of three inputs"
+    # where the fits begin, so that they do not depend on an earlier calibration of the base
+    values["toggle.data_pin"] = 1.3, "assumed: the multiplexer of a flip-flop with enable toggles with its data input"
+    values["toggle.table"] = table, f"{title} {cells['mux2'].name}, {conditions}"
     charge = reader.unit * reader.volts**2 / 2 / reader.nand_fj
     values["toggle.load"] = charge, f"C V^2 / 2 of one {nand.name} input with wire over {reader.nand_fj:.4g} fJ"
     values["time.nand2_ps"] = reader.nand_ps, f"{title} {nand.name}, {conditions}"

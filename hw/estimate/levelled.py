@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, XOR, GateNetlist
+from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, TABLE, XOR, GateNetlist
 
-OPERANDS = np.array([2, 2, 3, 4, 3, 2, 3, 1])
+OPERANDS = np.array([2, 2, 3, 4, 3, 2, 3, 1, 3])
 """How many operands a gate of each kind reads."""
 
 
@@ -102,7 +102,7 @@ def with_inverters(n: GateNetlist) -> GateNetlist:
     """`n` with an inverter for every net that an adder, a child or an output wants inverted, unless a gate drives it
     that can give it so."""
     adders = np.flatnonzero((n.kinds == FULL_ADDER) | (n.kinds == HALF_ADDER))
-    gates = np.isin(n.kinds, (AND, XOR, AO22, MUX, MAJORITY))
+    gates = np.isin(n.kinds, (AND, XOR, AO22, MUX, MAJORITY, TABLE))
     wanted = np.zeros(n.nets, bool)
     true = np.zeros(n.nets, bool)
     groups = [n.operands[adders].ravel(), n.outputs, *(read for _, read, _ in n.children)]

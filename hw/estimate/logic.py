@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, XOR, GateNetlist, Kernel
+from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, TABLE, XOR, GateNetlist, Kernel
 from edgec.hw.estimate.levelled import CHILD, OPERANDS, Levelled, levelled
 from edgec.hw.estimate.waveform import Words, count, toggle
 from edgec.ops import Constant, Op
@@ -41,10 +41,12 @@ CELLS = {
     HALF_ADDER: "half_adder",
     FULL_ADDER: "full_adder",
     INVERTER: "inv",
+    TABLE: "mux2",
 }
-"""The kind of cell that prices a gate; a majority that stands alone is two NANDs and an OAI21."""
+"""The kind of cell that prices a gate. A majority that stands alone is two NANDs and an OAI21; a node of a look-up
+table has an energy of its own."""
 LOADS = {kind: name for kind, name in CELLS.items() if kind not in (AND, INVERTER)}
-KINDS = 8
+KINDS = 9
 DRIVERS = 2 * KINDS + 2
 """Drivers of nets: 2 * kind + output, then an instance of a child, then an input."""
 INSTANCE, INPUT = 2 * KINDS, 2 * KINDS + 1
@@ -84,6 +86,7 @@ class LogicModel:
         delay[2 * FULL_ADDER + 1] = value("delay.carry")
         delay[2 * MAJORITY] = value("delay.nand2") + value("delay.oai21")
         energy[2 * MAJORITY] = value("toggle.nand2") + value("toggle.oai21")
+        energy[2 * TABLE] = value("toggle.table")
         self.delay, self.energy = delay, energy
         self.per_load, self.energy_per_load = value("delay.load"), value("toggle.load")
         self.launch, self.setup = value("delay.dff"), value("time.setup")
@@ -191,10 +194,10 @@ class LogicModel:
         xors = float(own[2 * XOR])
         load = float(counts.loaded[: INSTANCE + 1].sum()) + 3.0 * float(counts.transitions[INSTANCE])
         load += self.register * counts.outputs
-        muxes = float(own[2 * MUX])
-        gates = float(own[:INSTANCE].sum()) - adders - xors - muxes
+        muxes, tables = float(own[2 * MUX]), float(own[2 * TABLE])
+        gates = float(own[:INSTANCE].sum()) - adders - xors - muxes - tables
         load *= self.energy_per_load
-        return {"adders": adders, "xors": xors, "muxes": muxes, "gates": gates, "load": load}
+        return {"adders": adders, "xors": xors, "muxes": muxes, "tables": tables, "gates": gates, "load": load}
 
     def input_loads(self, netlist: GateNetlist) -> NDArray[np.float64]:
         """Load of every input bit of `netlist`."""

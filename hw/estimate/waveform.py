@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, XOR, GateNetlist
+from edgec.backend import AND, AO22, FULL_ADDER, HALF_ADDER, INVERTER, MAJORITY, MUX, TABLE, XOR, GateNetlist
 from edgec.hw.estimate.levelled import CHILD, OPERANDS, Levelled
 
 Words = NDArray[np.unsignedinteger]
@@ -136,7 +136,7 @@ def _values(kind: int, given: list[Words]) -> list[Words]:
             return [given[0] ^ given[1]]
         case k if k == HALF_ADDER:
             return [given[0] ^ given[1], given[0] & given[1]]
-        case k if k == MUX:
+        case k if k in (MUX, TABLE):
             return [(given[0] & (given[1] ^ given[2])) ^ given[2]]
         case k if k == AO22:
             return [given[0] & given[1] | given[2] & given[3]]

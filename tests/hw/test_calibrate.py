@@ -68,7 +68,7 @@ def test_least_squares_find_factors_and_none_is_negative() -> None:
 @pytest.mark.parametrize("table, unit", [("toggle", "energy.nand2_fj"), ("delay", "time.nand2_ps")])
 def test_factors_scale_groups_and_the_unit_stays_the_nand2(table: str, unit: str) -> None:
     target = load_target("asic180nm")
-    factors = {"adders": 0.5, "xors": 2.0, "gates": 1.25, "muxes": 1.0, "load": 1.0}
+    factors = {"adders": 0.5, "xors": 2.0, "gates": 1.25, "muxes": 1.0, "tables": 1.0, "load": 1.0}
     after = scaled(target, table, factors)
     assert after.constant(f"{table}.nand2").nominal == 1.0
 
