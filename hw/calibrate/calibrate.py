@@ -8,6 +8,7 @@ designs, at least 5 %; they say nothing of placement, corners or silicon.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -189,6 +190,11 @@ def check_destination(out: Path) -> None:
 
 
 def write_target(calibration: Calibration, out: Path) -> None:
-    """Write the target file, whole."""
+    """Write the target file, whole, if it can be read: E0206 for constants that no hardware has."""
     check_destination(out)
-    write_aside(out, calibration.toml().encode())
+    data = calibration.toml().encode()
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / out.name
+        trial.write_bytes(data)
+        load_target(str(trial))
+    write_aside(out, data)

@@ -64,6 +64,9 @@ def read_constants(base: Target, library: SynthesisLibrary) -> Target:
         values["delay.full_adder"] = 2 * xor.delay[0] / reader.nand_ps, composed
         values["delay.carry"] = (xor.delay[0] + 2 * nand.delay[0]) / reader.nand_ps, composed
         values["delay.half_adder"] = xor.delay[0] / reader.nand_ps, composed
+        both = (2 * xor.energy[0] + 3 * nand.energy[0]) / reader.nand_fj  # of the sum and the carry together
+        values["toggle.full_adder"] = both / 2, composed
+        values["toggle.half_adder"] = (xor.energy[0] + nand.energy[0]) / 2 / reader.nand_fj, composed
     nand = library.nand2
     out = next(iter(nand.outputs))
     slope = reader.delay(nand, out, 4.0) / reader.nand_ps - 1
