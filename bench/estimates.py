@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgec.formats import Affine, Fixed, Integer, Quantizer, TensorType
+from edgec.formats import Affine, Fixed, Format, Integer, Quantizer, TensorType
 from edgec.formats_compressed import Binary, Pow2, Ternary
 from edgec.graph import Graph
 from edgec.hw.calibrate import calibrate, write_target
 from edgec.hw.calibrate.calibrate import FALLBACK, FIGURES, compare
-from edgec.hw.calibrate.designs import Design, laplace
+from edgec.hw.calibrate.designs import Design, laplace, uniform
 from edgec.hw.calibrate.measure import measure
 from edgec.hw.synth.libraries import OSU018, load_library
 from edgec.ops import (
@@ -53,10 +53,8 @@ PIXEL = Affine(Integer(8, signed_=False), (float(np.float32(1 / 255)),))
 FIXED, LOADED = Options(weights="fixed"), Options(weights="loaded")
 
 
-def drawn(seed: int, shape: tuple[int, ...], fmt: Pow2 | Ternary | Binary) -> Constant:
-    low, high = fmt.code_range
-    codes = np.random.default_rng(seed).integers(low, high, shape, endpoint=True)
-    return Constant(codes, type=TensorType(Affine(fmt, (1.0,)) if isinstance(fmt, Binary) else fmt, shape))
+def drawn(seed: int, shape: tuple[int, ...], fmt: Format) -> Constant:
+    return uniform(np.random.default_rng(seed), shape, fmt)
 
 
 def weights(seed: int, shape: tuple[int, ...], fmt: Fixed = S6) -> Constant:

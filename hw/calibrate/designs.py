@@ -63,7 +63,7 @@ def laplace(rng: np.random.Generator, shape: tuple[int, ...], fmt: Fixed = S6) -
     return Constant(levels, type=TensorType(fmt, shape))
 
 
-def _drawn(rng: np.random.Generator, shape: tuple[int, ...], fmt: Format) -> Constant:
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], fmt: Format) -> Constant:
     """Every code of a format equally likely."""
     low, high = fmt.code_range
     codes = rng.integers(low, high, shape, endpoint=True)
@@ -133,7 +133,7 @@ def _classes(rng: np.random.Generator) -> Graph:
 
 
 def _binary(rng: np.random.Generator, shape: tuple[int, ...]) -> Constant:
-    return _drawn(rng, shape, Binary())
+    return uniform(rng, shape, Binary())
 
 
 SIGN = Affine(Binary(), (1.0,))
@@ -144,7 +144,7 @@ DESIGNS: dict[str, tuple[Callable[[np.random.Generator], Graph], str, bool]] = {
         "loaded",
         True,
     ),
-    "dense_pow2_loaded": (_dense(24, 3, lambda r, s: _drawn(r, s, Pow2(3))), "loaded", False),
+    "dense_pow2_loaded": (_dense(24, 3, lambda r, s: uniform(r, s, Pow2(3))), "loaded", False),
     "dense_fixed": (_dense(32, 8, laplace), "fixed", False),
     "dense_fixed_deep": (_dense(96, 12, laplace), "fixed", True),
     "dense_fixed_rounded": (
@@ -153,8 +153,8 @@ DESIGNS: dict[str, tuple[Callable[[np.random.Generator], Graph], str, bool]] = {
         False,
     ),
     "dense_int8": (_dense(24, 6, lambda r, s: laplace(r, s, S8)), "fixed", True),
-    "dense_pow2": (_dense(48, 8, lambda r, s: _drawn(r, s, Pow2(4))), "fixed", False),
-    "dense_ternary": (_dense(64, 12, lambda r, s: _drawn(r, s, Ternary())), "fixed", True),
+    "dense_pow2": (_dense(48, 8, lambda r, s: uniform(r, s, Pow2(4))), "fixed", False),
+    "dense_ternary": (_dense(64, 12, lambda r, s: uniform(r, s, Ternary())), "fixed", True),
     "dense_binary": (_dense(96, 24, _binary, SIGN), "fixed", False),
     "conv_loaded": (_conv(1, 3, 4, out=Quantizer(U8, "floor")), "loaded", True),
     "conv_fixed": (_conv(2, 4, 6, out=Quantizer(U8, "floor")), "fixed", False),

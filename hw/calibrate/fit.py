@@ -8,7 +8,7 @@ relative errors with a pull towards 1, so that a group that the designs hardly u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -213,6 +213,3 @@ UNITS = {"toggle": ("energy.nand2_fj", ("clock.dff",)), "delay": ("time.nand2_ps
 def with_constants(target: Target, values: Mapping[str, float], source: str) -> Target:
     changed = {name: Quantity(v, v, v, source) for name, v in values.items()}
     return replace(target, constants={**target.constants, **changed})
-
-
-Fit = Callable[[Target, Sequence[Measured]], Target]

@@ -53,25 +53,26 @@ def measure(
 
     With a `folder` the artefact stays there, and a netlist in it that still belongs to it is used again."""
     compiled = api.compile_model(design.model, target, design.options)
+    plan = api.plan(compiled)
     real = design.frames
     if real is None:
         codes = drawn(compiled.graph, design.seed, design.sparse)
         real = {op.name: op.format.decode(codes[op.name]) for op in compiled.graph.inputs}
     with tempfile.TemporaryDirectory(prefix="edgec-calibrate-") as name:
         out = (folder or Path(name)) / design.name
-        artefact = _kept(out, compiled) or write_build(compiled, out)
+        artefact = _kept(out, plan) or write_build(compiled, out)
         _, report = mapped(artefact, library, liberty, timeout)
         power = measure_power(artefact, liberty, frames=real, timeout=timeout).report
     toggled = activity(compiled.graph, encode_frames(compiled.graph, real))
-    return measured(design.name, api.plan(compiled), toggled, report, power)
+    return measured(design.name, plan, toggled, report, power)
 
 
-def _kept(out: Path, compiled: api.Compiled) -> Artefact | None:
-    """The artefact in `out` if it holds just the files that `compiled` gives."""
+def _kept(out: Path, plan: BuildPlan) -> Artefact | None:
+    """The artefact in `out` if it holds just the files of `plan`."""
     if not out.is_dir():
         return None
     artefact = Artefact.open(out)
-    return artefact if artefact.manifest["plan_digest"] == api.plan(compiled).digest else None
+    return artefact if artefact.manifest["plan_digest"] == plan.digest else None
 
 
 def measured(

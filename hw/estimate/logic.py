@@ -54,18 +54,12 @@ INSTANCE, INPUT = 2 * KINDS, 2 * KINDS + 1
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Transitions a frame by driver, and the same weighted with the net's load beyond three NAND2 inputs; useful ones,
-    and those of the outputs."""
+    """Transitions a frame by driver, the same weighted with the net's load beyond three NAND2 inputs, and those of the
+    outputs."""
 
     transitions: NDArray[np.float64]
     loaded: NDArray[np.float64]
-    useful: float
     outputs: float
-
-    @property
-    def glitch_factor(self) -> float:
-        inside = float(self.transitions[:INSTANCE].sum())
-        return inside / self.useful if self.useful else 1.0
 
 
 class LogicModel:
@@ -177,15 +171,13 @@ class LogicModel:
         given = np.where(np.arange(times)[None, :, None] > start[:, None, None], after[:, None], before[:, None])
         toggles, outputs = toggle(levels, self.quanta, given, self.margin)
         transitions, loaded = np.zeros(DRIVERS), np.zeros(DRIVERS)
-        useful = 0.0
         for part in toggles.walk():
             driver, load, _ = self._facts(part.levelled)
             inside = driver != INPUT if part is not toggles else np.ones(len(driver), bool)
             transitions += np.bincount(driver[inside], part.transitions[inside], DRIVERS)
             loaded += np.bincount(driver[inside], part.transitions[inside] * (load[inside] - 3.0), DRIVERS)
-            useful += float(part.useful[driver < INSTANCE].sum())
         out = float(count(outputs[:, 1:] ^ outputs[:, :-1]).sum())
-        return Counts(transitions / pairs, loaded / pairs, useful / pairs, out / pairs)
+        return Counts(transitions / pairs, loaded / pairs, out / pairs)
 
     def parts(self, counts: Counts) -> dict[str, float]:
         """Energy a frame in NAND2 transitions of the nets that gates drive, by group of cells; and of their loads."""

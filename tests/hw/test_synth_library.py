@@ -6,9 +6,9 @@ import gzip
 from pathlib import Path
 
 import pytest
+from gate_support import need_osu018
 from hypothesis import given
 from hypothesis import strategies as st
-from synth_support import OSU018
 
 from edgec.diagnostics import EdgecError
 from edgec.hw.liberty import parse_liberty
@@ -120,8 +120,7 @@ def test_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_osu018_has_adders() -> None:
-    if not OSU018.is_file():
-        pytest.skip("qflow-tech-osu018 is not installed")
+    need_osu018()
     library = load_library("osu018")
     assert library.nand2.name == "NAND2X1" and library.nand2.area == 24
     assert adder_cells(library) == {"full_adder": "FAX1", "half_adder": "HAX1"}
