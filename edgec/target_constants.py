@@ -47,6 +47,7 @@ CONSTANTS: dict[str, Known] = {
     "toggle.table": Known("NAND2 transitions", 0.1, 5.0, "a multiplexer of a look-up table, as mapped"),
     "toggle.data_pin": Known("NAND2 transitions", 0.0, 5.0, "transition at the data input of a flip-flop with enable"),
     "delay.carry": Known("NAND2 delays", 0.25, 12.0, "carry output of a full adder"),
+    "delay.stage": Known("NAND2 delays", 0.1, 12.0, "a buffer in a tree of them, each in front of eight"),
     "delay.load": Known("NAND2 delays", 0.01, 1.0, "delay that a load of one NAND2 input adds to a gate"),
     "logic.area": Known("", 0.5, 2.0, "area of synthesised cells over that of the counted ones"),
     "logic.energy": Known("", 0.5, 2.0, "simulated energy of synthesised logic over that of its estimated netlist"),

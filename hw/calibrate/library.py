@@ -10,6 +10,7 @@ from edgec.diagnostics import EdgecError
 from edgec.hw.calibrate.cells import Figures, Reader, all_figures
 from edgec.hw.liberty import Cell
 from edgec.hw.synth.libraries import SynthesisLibrary
+from edgec.hw.timing.loads import MOST, stage_delay
 from edgec.target import Quantity, Target
 
 LOADS = ("xor2", "mux2", "aoi22", "half_adder", "full_adder")
@@ -79,8 +80,12 @@ def read_constants(base: Target, library: SynthesisLibrary) -> Target:
     values["time.nand2_ps"] = reader.nand_ps, f"{title} {nand.name}, {conditions}"
     values["energy.nand2_fj"] = reader.nand_fj, f"{title} {nand.name}, {conditions}"
     limit = nand.pins[out].max_capacitance
-    if limit:
-        values["load.limit"] = float(np.clip(limit / reader.unit, 4, 1000)), f"{title} {nand.name}: {limit:.4g} fF"
+    stage = stage_delay(library.cells, reader.wire)
+    if stage is not None:
+        values["delay.stage"] = stage / reader.nand_ps, f"{title}, its largest buffer in front of eight of these"
+    values["load.limit"] = MOST, f"nets beyond {MOST:g} NAND2 inputs count as buffered, as in static timing analysis"
+    if limit and limit / reader.unit < MOST:
+        values["load.limit"] = max(limit / reader.unit, 4.0), f"{title} {nand.name}: {limit:.4g} fF"
     values |= _flip_flop(library, reader)
     values["energy.leakage_nw"] = nand.leakage, f"{title} {nand.name}"
     values["supply.voltage_v"] = reader.volts, "nominal voltage of the Liberty file"

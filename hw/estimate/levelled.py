@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,13 +18,14 @@ OPERANDS = np.array([2, 2, 3, 4, 3, 2, 3, 1, 3])
 class Levelled:
     """`netlist` as steps: gates of one kind that are ready together, or instances of one child, operands before users.
 
-    `fanout` [nets, kinds]: how many inputs of gates of each kind a net drives, those inside children included;
+    `fanout` [nets, kinds]: how many inputs of gates of each kind a net drives, those inside children included, and in
+    a child what its outputs drive outside, the mean of its instances;
     `driver`: the kind of gate that drives a net and the output, 2 * kind + output; -1 for inputs, -2 for children."""
 
     netlist: GateNetlist
     steps: tuple[tuple[int, NDArray[np.int64]], ...]
     children: tuple[Levelled, ...]
-    fanout: NDArray[np.int64]
+    fanout: NDArray[np.float64]
     driver: NDArray[np.int8]
 
     @cached_property
@@ -45,13 +46,32 @@ def levelled(
 
     `known` are netlists that are done, by their id; it grows."""
     known = {} if known is None else known
-    if id(netlist) in known:
-        return known[id(netlist)][1]
-    flat = with_inverters(netlist) if adder_cells else without_adders(netlist)
-    children = tuple(levelled(inner, adder_cells, known) for inner, _, _ in flat.children)
-    made = Levelled(flat, _steps(flat), children, _fanout(flat, children), _drivers(flat))
-    known[id(netlist)] = (netlist, made)
-    return made
+    if id(netlist) not in known:
+        known[id(netlist)] = (netlist, _loaded_outside(_alone(netlist, adder_cells, {})))
+    return known[id(netlist)][1]
+
+
+def _alone(netlist: GateNetlist, adder_cells: bool, known: dict[int, Levelled]) -> Levelled:
+    """`netlist` in order, without what the outputs of its children drive."""
+    if id(netlist) not in known:
+        flat = with_inverters(netlist) if adder_cells else without_adders(netlist)
+        children = tuple(_alone(inner, adder_cells, known) for inner, _, _ in flat.children)
+        known[id(netlist)] = Levelled(flat, _steps(flat), children, _fanout(flat, children), _drivers(flat))
+    return known[id(netlist)]
+
+
+def _loaded_outside(levels: Levelled) -> Levelled:
+    """`levels` with the loads of the outputs of children inside these; instances of one netlist stay one object."""
+    loads: dict[int, list[NDArray[np.float64]]] = {}
+    for child, (_, _, driven) in zip(levels.children, levels.netlist.children, strict=True):
+        outside = np.zeros_like(child.fanout)
+        np.add.at(outside, child.netlist.outputs >> 1, levels.fanout[driven])
+        loads.setdefault(id(child), []).append(outside)
+    made = {
+        id(child): _loaded_outside(replace(child, fanout=child.fanout + np.mean(loads[id(child)], axis=0)))
+        for child in {id(c): c for c in levels.children}.values()
+    }
+    return replace(levels, children=tuple(made[id(child)] for child in levels.children))
 
 
 def without_adders(n: GateNetlist) -> GateNetlist:
@@ -181,8 +201,8 @@ def _child_groups(n: GateNetlist) -> NDArray[np.int64]:
     return np.array([known.setdefault(id(inner), len(known)) for inner, _, _ in n.children], np.int64)
 
 
-def _fanout(n: GateNetlist, children: tuple[Levelled, ...]) -> NDArray[np.int64]:
-    fanout = np.zeros((n.nets, len(OPERANDS)), np.int64)
+def _fanout(n: GateNetlist, children: tuple[Levelled, ...]) -> NDArray[np.float64]:
+    fanout = np.zeros((n.nets, len(OPERANDS)))
     reads = OPERANDS[n.kinds]
     mask = np.arange(4)[None, :] < reads[:, None]
     np.add.at(fanout, ((n.operands >> 1)[mask], np.repeat(n.kinds.astype(np.int64), reads)), 1)

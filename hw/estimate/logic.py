@@ -2,7 +2,8 @@
 
 A net's load is counted in NAND2 inputs with their wires (`load.*`). A gate takes `delay.KIND` at a load of three, and
 `delay.load` for each one more; nets that drive more than `load.limit` count as buffered by a tree whose buffers drive
-eight each. A transition of a net costs `toggle.KIND` at a load of three, and `toggle.load` for each one more.
+eight each, `delay.stage` a stage. A transition of a net costs `toggle.KIND` at a load of three, and `toggle.load` for
+each one more.
 
 Switching is simulated (waveform.py): consecutive frames go through the interpreter, what every layer reads goes through
 its netlist, with these delays.
@@ -84,7 +85,7 @@ class LogicModel:
         self.delay, self.energy = delay, energy
         self.per_load, self.energy_per_load = value("delay.load"), value("toggle.load")
         self.launch, self.setup = value("delay.dff"), value("time.setup")
-        self.buffer, self.voter = value("delay.buf"), value("delay.voter")
+        self.buffer, self.voter = value("delay.stage"), value("delay.voter")
         self.quantum = value("delay.full_adder") / STEPS if self.adder_cells else value("delay.xor2") / STEPS_GATES
         self.margin = 1 if self.adder_cells else 3
         self._static: dict[int, tuple[Levelled, NDArray, NDArray, NDArray]] = {}
@@ -109,6 +110,10 @@ class LogicModel:
         stages = np.ceil(np.log(np.maximum(load / self.limit, 1.0)) / math.log(TREE))
         return self.per_load * (np.minimum(load, self.limit) - 3.0) + stages * self.buffer
 
+    def switched(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What a transition charges: buffers of large loads have inputs themselves."""
+        return np.where(load > self.limit, load * (1 + 1 / (TREE - 1)), load)
+
     def quanta(self, levels: Levelled) -> NDArray[np.int64]:
         """Delay of each net's driver in quanta, at least 1."""
         return np.maximum(np.rint(self._facts(levels)[2] / self.quantum), 1).astype(np.int64)
@@ -130,7 +135,7 @@ class LogicModel:
                 left = self.arrivals(inner, stacked)
                 left = left.reshape(len(left), len(chosen), given.shape[1])
                 for i, k in enumerate(chosen):
-                    arrival[n.children[k][2]] = left[:, i] + self._outside(levels, n.children[k][2], given.dtype)
+                    arrival[n.children[k][2]] = left[:, i]
                 continue
             latest = arrival[n.operands[chosen, : OPERANDS[kind]] >> 1].max(axis=1)
             for output in range(2):
@@ -138,11 +143,6 @@ class LogicModel:
                 made = nets >= 0
                 arrival[nets[made]] = latest[made] + delay[nets[made], None]
         return arrival[n.outputs >> 1]
-
-    def _outside(self, levels: Levelled, nets: NDArray, dtype: np.dtype) -> NDArray:
-        """What the load outside adds to nets that a child drives."""
-        more = np.maximum(self.loading(self._facts(levels)[1][nets] + 3.0), 0.0)
-        return (more if dtype.kind == "f" else np.rint(more / self.quantum).astype(np.int64))[:, None]
 
     def launches(self, levels: Levelled, wires: NDArray[np.bool_]) -> NDArray[np.float64]:
         """When inputs from registers change after the clock, beyond the delay of a register with a load of three;
@@ -173,6 +173,7 @@ class LogicModel:
         transitions, loaded = np.zeros(DRIVERS), np.zeros(DRIVERS)
         for part in toggles.walk():
             driver, load, _ = self._facts(part.levelled)
+            load = self.switched(load)
             inside = driver != INPUT if part is not toggles else np.ones(len(driver), bool)
             transitions += np.bincount(driver[inside], part.transitions[inside], DRIVERS)
             loaded += np.bincount(driver[inside], part.transitions[inside] * (load[inside] - 3.0), DRIVERS)
@@ -184,8 +185,7 @@ class LogicModel:
         own = self.energy * counts.transitions
         adders = float(own[2 * HALF_ADDER : 2 * FULL_ADDER + 2].sum())
         xors = float(own[2 * XOR])
-        load = float(counts.loaded[: INSTANCE + 1].sum()) + 3.0 * float(counts.transitions[INSTANCE])
-        load += self.register * counts.outputs
+        load = float(counts.loaded[:INSTANCE].sum()) + self.register * counts.outputs
         muxes, tables = float(own[2 * MUX]), float(own[2 * TABLE])
         gates = float(own[:INSTANCE].sum()) - adders - xors - muxes - tables
         load *= self.energy_per_load

@@ -131,7 +131,7 @@ def _registers(
         if tensor.last > stage + 1:
             behind += model.register
         held += float(toggled.sum())
-        loaded += float(toggled @ (behind - 3.0))
+        loaded += float(toggled @ (model.switched(behind) - 3.0))
         if tensor.made < stage or tensor.made == 0:  # a register in front, or a port: no glitches arrive
             data += float(toggled.sum())
     return Registers(held, loaded, data)

@@ -70,15 +70,22 @@ class Library(Mapping[str, Cell]):
         return self[name]
 
     @property
-    def nand2_area(self) -> float | None:
-        """Area of the smallest two-input NAND: one gate equivalent; None where there is none."""
-        areas = []
+    def nand2(self) -> Cell | None:
+        """The smallest two-input NAND that has an area; None where there is none."""
+        found = []
         for name in self:
             cell = self[name]
             outputs = list(cell.outputs.values())
             if cell.sequential is None and len(outputs) == 1 and len(outputs[0].inputs) == 2 and outputs[0].table == 7:
-                areas.append(cell.area)
-        return min((a for a in areas if a > 0), default=None)
+                found.append((cell.area, name))
+        chosen = min((f for f in found if f[0] > 0), default=None)
+        return self[chosen[1]] if chosen else None
+
+    @property
+    def nand2_area(self) -> float | None:
+        """Area of the smallest two-input NAND: one gate equivalent; None where there is none."""
+        nand = self.nand2
+        return nand.area if nand else None
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "voltage_v": self.voltage, "cells": len(self.bodies), "source": self.source}

@@ -5,9 +5,10 @@ Nothing is placed here, so the wire is a stated assumption: `wire_ff` for every 
 area of the smallest NAND2: 1.4 fF at 45 nm, 3.1 fF in sky130, 7.8 fF at 180 nm.
 
 Synthesis without sizing leaves nets that drive thousands of pins from one small gate. Where a net exceeds what its
-driver may drive (`max_capacitance`), `buffers` assumes a tree of buffers: the driver sees its limit, the net gets the
-delay of the stages of a tree in which each buffer drives eight like itself, and its load grows by the inputs of those
-buffers, 1/8 + 1/64 + ... = 1/7.
+driver may drive (`max_capacitance`), or 16 NAND2 inputs with their wires, `buffers` assumes a tree of buffers: the
+driver sees that limit, the net gets the delay of the stages of a tree in which each buffer drives eight like itself,
+and its load grows by the inputs of those buffers, 1/8 + 1/64 + ... = 1/7. Place and route repairs such nets before
+their slews reach the nanoseconds that a library still allows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from edgec.hw.netlist import FlatNetlist
 
 WIRE_FF_PER_UM = 0.2
 WIRE_PITCHES = 8.0
-TREE = 8  # buffers driven by a buffer
+TREE = 8
+"""Buffers that a buffer drives."""
+MOST = 16.0
+"""NAND2 inputs, wires included, that any gate drives without buffers."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,16 @@ def loads(netlist: FlatNetlist, library: Library, conditions: Conditions) -> Loa
         [[c.pins[p].max_capacitance or np.inf for p in names] for c, names in netlist.by_type], np.float64
     )
     limit = np.where(netlist.driver >= 0, limits[netlist.driver] if len(limits) else np.inf, np.inf)
+    nand = library.nand2
+    if nand is not None:
+        limit = np.minimum(limit, MOST * (float(np.mean([nand.pins[p].capacitance for p in nand.inputs])) + wire))
     over = load > limit
-    buffer = _buffer(library) if conditions.buffers and over.any() else None
-    if buffer is None:
+    stage = stage_delay(library, wire) if conditions.buffers and over.any() else None
+    if stage is None:
         return Loads(wire, load, load, np.zeros(netlist.net_count))
     stages = np.ceil(np.log(load[over] / limit[over]) / np.log(TREE))
     extra = np.zeros(netlist.net_count)
-    extra[over] = stages * _stage_delay(buffer, wire)
+    extra[over] = stages * stage
     return Loads(wire, np.where(over, load * (1 + 1 / (TREE - 1)), load), np.minimum(load, limit), extra)
 
 
@@ -102,8 +109,12 @@ def _buffer(library: Library) -> Cell | None:
     return library[max(found)[1]] if found else None
 
 
-def _stage_delay(buffer: Cell, wire: float) -> float:
-    """Delay of a buffer that drives TREE buffers [ps], at the slew that such a chain settles to."""
+def stage_delay(library: Library, wire: float) -> float | None:
+    """Delay of a buffer that drives TREE like itself [ps], at the slew that such a chain settles to; None without a
+    buffer in the library."""
+    buffer = _buffer(library)
+    if buffer is None:
+        return None
     load = TREE * (buffer.pins[buffer.inputs[0]].capacitance + wire)
     slew = delay = 0.0
     arcs = [a for a in buffer.arcs if a.kind.startswith("combinational")]
