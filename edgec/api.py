@@ -204,13 +204,16 @@ def build(
 def verify(
     artefact: str | Path | Artefact,
     *,
-    on: Sequence[str] = ("verilator",),
+    on: Sequence[str] | None = None,
     vectors: int | None = None,
     seed: int = 1,
     frames: Frames | str | Path | None = None,
     timeout: float = 1800.0,
 ) -> dict[str, Any]:
-    """Check an artefact bit for bit against the interpreter; raises E05xx at the first difference."""
+    """Check an artefact bit for bit against the interpreter; raises E05xx at the first difference.
+
+    `on` names the parties: verilator (the default for RTL), icarus; c (the default for C code), qemu-aarch64, qemu-m;
+    onnxruntime."""
     from edgec.verification import verify_artefact
 
     opened = artefact if isinstance(artefact, Artefact) else Artefact.open(artefact)

@@ -68,7 +68,8 @@ class Kernel:
     latency this kernel adds; `path` the cells on its longest combinational path in order of kind -> count.
     `activations` is how often its inputs change in one inference (more than once where it is used again and again);
     `constant`: its logic is a network of constant weights. `logic` is the netlist itself, where it is known.
-    `memory` counts bits of `rom` and `sram`, `accesses` the bits that are read or written in one inference.
+    `memory` counts bits of `rom` and `sram`, `accesses` the bits that are read or written in one inference, `work` the
+    operations of code by kind (`mac_i8`, `element`, ...).
     """
 
     name: str
@@ -87,6 +88,7 @@ class Kernel:
     constant: bool = False
     memory: Mapping[str, int] = field(default_factory=dict)
     accesses: Mapping[str, float] = field(default_factory=dict)
+    work: Mapping[str, float] = field(default_factory=dict)
     logic: Logic | None = field(default=None, compare=False, repr=False)
 
 

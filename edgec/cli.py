@@ -210,7 +210,10 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
 
 @cli.command()
 @click.argument("artefact")
-@click.option("--on", default="verilator", show_default=True, help="Comma separated: verilator, icarus, onnxruntime.")
+@click.option(
+    "--on",
+    help="Comma separated: verilator, icarus, c, qemu-aarch64, qemu-m, onnxruntime. [verilator for RTL, c for C]",
+)
 @click.option("--vectors", "-n", type=int, help="Random frames besides the golden ones.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random frames.")
 @click.option("--frames", metavar="FILE", help="Real input values (.npz, .npy) instead of random frames.")
@@ -224,7 +227,7 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
 def verify(
     console: Console,
     artefact: str,
-    on: str,
+    on: str | None,
     vectors: int | None,
     seed: int,
     frames: str | None,
@@ -237,7 +240,7 @@ def verify(
     from edgec.artefact import Artefact
 
     opened = Artefact.open(artefact)
-    parties = tuple(p for p in on.split(",") if p)
+    parties = tuple(p for p in on.split(",") if p) if on is not None else None
     if self_test:
         from edgec.selftest import self_test as run_self_test
 

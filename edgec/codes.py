@@ -172,6 +172,10 @@ CODES: dict[str, Code] = {
         "`faults.json` names the registers. The hardening does not do what it promises: do not use this hardware.",
     ),
     # 6: tools
+    "E0506": Code(
+        "program ended early",
+        "The compiled model did not write results for all frames. Its sources or the machine that ran it are at fault.",
+    ),
     "E0601": Code("tool missing", "An external tool is not installed. `edgec doctor` lists all tools and remedies."),
     "E0602": Code("tool failed", "An external tool ended with an error. The end of its output is shown."),
     "E0603": Code(

@@ -98,32 +98,40 @@ def reference(graph: Graph, frames: Mapping[str, np.ndarray], keep: Sequence[str
 
 
 def first_difference(
-    expected: Reference, layers: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+    expected: Reference,
+    layers: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    *,
+    tolerance: float = 0.0,
 ) -> Difference | None:
     """The first layer (then output) whose codes differ; None when everything is equal.
 
-    Layers that were not observed are passed over; E0501 for a missing output, and for arrays of other shapes.
+    Floats may differ by `tolerance` times the largest magnitude of their tensor. Layers that were not observed are
+    passed over; E0501 for a missing output, and for arrays of other shapes.
     """
     for name, want in expected.layers.items():
-        if name in layers and (found := _difference(name, want, layers[name])) is not None:
+        if name in layers and (found := _difference(name, want, layers[name], tolerance)) is not None:
             return Difference(name, expected.sources.get(name, ()), *found)
     for name, want in expected.outputs.items():
         if name not in outputs:
             raise EdgecError("E0501", f"output {name!r} is missing", layer=name)
-        if (found := _difference(name, want, outputs[name])) is not None:
+        if (found := _difference(name, want, outputs[name], tolerance)) is not None:
             layer = expected.output_layer[name]
             return Difference(layer, expected.sources.get(layer, ()) or (name,), *found)
     return None
 
 
 def _difference(
-    name: str, want: np.ndarray, have: np.ndarray
+    name: str, want: np.ndarray, have: np.ndarray, tolerance: float
 ) -> tuple[int, tuple[int, ...], Any, Any, int, int] | None:
     if want.shape[1:] != have.shape[1:] or len(want) not in (1, len(have)):  # a layer of constants has one frame
         raise EdgecError("E0501", f"{name} has shape {list(have.shape)}, the reference {list(want.shape)}", layer=name)
     want = np.broadcast_to(want, have.shape)
     if want.dtype.kind == "f" or have.dtype.kind == "f":
-        unequal = ~((want == have) | (np.isnan(want) & np.isnan(have)))
+        with np.errstate(all="ignore"):
+            reach = tolerance * float(np.abs(want[np.isfinite(want)]).max(initial=0))
+            near = np.abs(want.astype(np.float64) - have.astype(np.float64)) <= reach
+        unequal = ~((want == have) | near | (np.isnan(want) & np.isnan(have)))
     else:
         unequal = want.astype(np.int64) != have.astype(np.int64)
     wrong = int(np.count_nonzero(unequal))

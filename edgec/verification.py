@@ -44,7 +44,7 @@ def read_npz(artefact: Artefact, name: str) -> dict[str, np.ndarray]:
 def verify_artefact(
     artefact: Artefact,
     *,
-    on: Sequence[str],
+    on: Sequence[str] | None,
     vectors: int | None,
     seed: int,
     frames: Frames | str | Path | None,
@@ -52,11 +52,17 @@ def verify_artefact(
 ) -> dict[str, Any]:
     """Check `artefact` on every party in `on`; raises at the first difference, else returns what was compared.
 
-    The golden frames are checked always; `frames` or `vectors` random ones come on top.
+    The golden frames are checked always; `frames` or `vectors` random ones come on top. Without `on` the default party
+    of the artefact's backend runs.
     """
+    on = on if on is not None else (DEFAULT_PARTY.get(str(artefact.manifest.get("backend")), "verilator"),)
     for party in on:
         if party not in PARTIES:
             raise EdgecError("E0201", f"unknown party {party!r}", remedy=nearest(party, PARTIES))
+        if BACKENDS.get(party, artefact.manifest.get("backend")) != artefact.manifest.get("backend"):
+            made = artefact.manifest.get("backend")
+            fitting = ", ".join(p for p in PARTIES if BACKENDS.get(p, made) == made)
+            raise EdgecError("E0201", f"{party} cannot run an artefact of the {made} backend", remedy=f"--on {fitting}")
     remove(artefact.path / RESULTS)  # what an earlier run found must not outlive a failure of this one
     artefact.check()
     graph = load_graph(artefact)
@@ -181,8 +187,59 @@ def on_onnxruntime(artefact: Artefact, graph: Graph, frames: Frames, timeout: fl
     return {"words": sum(a.size for a in expected.outputs.values())}
 
 
+FLOAT_TOLERANCE = 1e-4
+"""What floats may differ by in C, times the largest of their tensor: sums are added in another order there."""
+
+
+def on_c(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:
+    """Compile the C sources for this machine and compare every step."""
+    return check_program(artefact, graph, frames, timeout, "host", "c")
+
+
+def on_qemu_aarch64(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:
+    """The same for the target's core under QEMU; code for no certain core runs as on a Cortex-A53."""
+    return check_program(artefact, graph, frames, timeout, _core(artefact, "cortex-a53"), "qemu-aarch64")
+
+
+def on_qemu_m(artefact: Artefact, graph: Graph, frames: Frames, timeout: float) -> dict[str, Any]:
+    """The same on a Cortex-M under QEMU; code for no certain core runs on a Cortex-M4."""
+    return check_program(artefact, graph, frames, timeout, _core(artefact, "cortex-m4"), "qemu-m")
+
+
+def _core(artefact: Artefact, default: str) -> str:
+    core = str(artefact.manifest["interface"].get("core") or default)
+    if core.startswith("cortex-m") != default.startswith("cortex-m"):
+        raise EdgecError("E0201", f"the code was built for {core}", remedy=f"build it for {default} or for host")
+    return core
+
+
+def check_program(
+    artefact: Artefact, graph: Graph, frames: Frames, timeout: float, core: str, party: str
+) -> dict[str, Any]:
+    """Run the C program on `core`; E0501 names the first layer that differs. Integers must be equal."""
+    from edgec.hw.sim.c_program import run_program
+
+    expected = reference(graph, frames, [p["layer"] for p in artefact.manifest["interface"]["probes"]])
+    result = run_program(artefact, frames, core=core, timeout=timeout)
+    difference = first_difference(expected, result.layers, result.outputs, tolerance=FLOAT_TOLERANCE)
+    if difference is not None:
+        raise difference.error(party)
+    return {
+        "words": sum(a.size for a in result.outputs.values()),
+        "layers": sorted(result.layers),
+        "core": core,
+        "remark": f"; {len(result.layers)} steps compared",
+    }
+
+
 PARTIES: dict[str, Callable[[Artefact, Graph, Frames, float], dict[str, Any]]] = {
     "verilator": on_verilator,
     "icarus": on_icarus,
     "onnxruntime": on_onnxruntime,
+    "c": on_c,
+    "qemu-aarch64": on_qemu_aarch64,
+    "qemu-m": on_qemu_m,
 }
+BACKENDS = {"verilator": "rtl", "icarus": "rtl", "c": "c", "qemu-aarch64": "c", "qemu-m": "c"}
+"""The backend whose artefacts a party can run."""
+DEFAULT_PARTY = {"rtl": "verilator", "c": "c"}

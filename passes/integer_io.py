@@ -8,6 +8,7 @@ real values to the codes (`input.NAME`). Outputs: a Dequantize at the end is dro
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import Format, Quantizer, TensorType
@@ -16,16 +17,18 @@ from edgec.ops import Dequantize, Input, Op, Quantize, merge_loc
 from edgec.passes import integerize
 from edgec.pipeline import Context
 
+Floats = Literal["refuse", "keep"]
 
-def apply(graph: Graph, context: Context, *, input_format: Format | None = None) -> Graph:
+
+def apply(graph: Graph, context: Context, *, input_format: Format | None = None, floats: Floats = "refuse") -> Graph:
     """`graph` with integer inputs and outputs.
 
     Raises E0204 for a float `input_format`, E0311 for inputs that are not quantised (or in several ways) when no
-    `input_format` is given.
+    `input_format` is given, unless `floats=keep` leaves these as they are.
     """
     if input_format is not None and input_format.is_float:
         raise EdgecError("E0204", f"input_format {input_format}", why="inputs of the hardware are integer codes")
-    graph, supplied = integer_inputs(graph, input_format)
+    graph, supplied = integer_inputs(graph, input_format, keep=floats == "keep")
     if supplied:
         arithmetic = graph.meta.get("arithmetic", "integer")
         graph = integerize.apply(graph, context, arithmetic=arithmetic)  # type: ignore[arg-type]
@@ -33,8 +36,8 @@ def apply(graph: Graph, context: Context, *, input_format: Format | None = None)
     return graph.with_outputs(outputs)
 
 
-def integer_inputs(graph: Graph, input_format: Format | None) -> tuple[Graph, bool]:
-    """`graph` with integer inputs; the flag tells whether `input_format` was used."""
+def integer_inputs(graph: Graph, input_format: Format | None, *, keep: bool = False) -> tuple[Graph, bool]:
+    """`graph` with integer inputs (`keep`: as far as they are quantised); the flag: `input_format` was used."""
     problems: list[Diagnostic] = []
     mapping: dict[Op, Op] = {}
     facts: dict[str, str] = {}
@@ -56,7 +59,7 @@ def integer_inputs(graph: Graph, input_format: Format | None) -> tuple[Graph, bo
             mapping[old] = Dequantize(new)
             facts[f"input.{old.name}"] = f"{Quantizer(input_format).rounding}:{Quantizer(input_format).overflow}"
             supplied = True
-        else:
+        elif not keep:
             problems.append(_problem(old, users, quantizers))
     if problems:
         raise EdgecError.of(problems)

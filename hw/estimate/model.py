@@ -95,6 +95,10 @@ def estimate(
     `area_error` widens areas of plans that were not emitted. Raises E0204, E0206 for a target that cannot price the
     plan, E0101 for a plan that contradicts itself.
     """
+    if plan.backend == "c":
+        from edgec.hw.estimate.code import estimate_code
+
+        return estimate_code(plan, target, clock_mhz)
     clock = _clock(clock_mhz, target)
     interval, depth = cycles.initiation_interval(plan), cycles.latency(plan)
     found = simulated(plan, target, activity)

@@ -19,6 +19,8 @@ def table_rows(estimates: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Figures read `nominal (low..high)`.
     """
+    if "latency_cycles" not in estimates["totals"]:
+        return _code_rows(estimates)
     rows = [
         {
             "kernel": k["name"],
@@ -42,6 +44,33 @@ def table_rows(estimates: Mapping[str, Any]) -> list[dict[str, Any]]:
         **_figures(totals),
     }
     return [*rows, summary]
+
+
+_CODE_COLUMNS = (
+    ("cycles", "cycles"),
+    ("weights B", "weight_bytes"),
+    ("activations B", "activation_bytes"),
+    ("arena B", "arena_bytes"),
+    ("constants B", "constant_bytes"),
+    ("us", "latency_us"),
+    ("uJ", "energy_uj"),
+)
+
+
+def _code_rows(estimates: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of an estimate of code; its total has the memory of the whole."""
+
+    def columns(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        return {title: show(figures[name]) if name in figures else "" for title, name in shown}
+
+    everything = [k["figures"] for k in estimates["kernels"]] + [estimates["totals"]]
+    shown = [(title, name) for title, name in _CODE_COLUMNS if any(name in f for f in everything)]
+    rows = [
+        {"step": k["name"], "layers": ", ".join(k["layers"]), "MACs": k["macs"], **columns(k["figures"])}
+        for k in estimates["kernels"]
+    ]
+    macs = int(estimates["totals"]["macs"]["nominal"])
+    return [*rows, {"step": "total", "layers": "", "MACs": macs, **columns(estimates["totals"])}]
 
 
 def _figures(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -1,0 +1,89 @@
+"""The arrays of a model in C: every distinct one once, in the narrowest type that holds it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgec.backends.c.codes import CTYPES
+
+PER_LINE = 24
+
+
+class Constants:
+    """Arrays by content. `array` gives the C name of one."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.arrays: list[tuple[str, np.ndarray]] = []
+        self._known: dict[bytes, str] = {}
+
+    def array(self, values: np.ndarray, *, as_is: bool = False) -> str:
+        """The name of an array with these values; integers are stored in the narrowest type unless `as_is`."""
+        values = np.ascontiguousarray(values).ravel()
+        if values.dtype.kind in "iub" and not as_is:
+            values = values.astype(narrowest(values))
+        if values.dtype == np.float16:
+            values = values.view(np.uint16)
+        key = hashlib.sha256(values.dtype.name.encode() + b"\0" + values.tobytes()).digest()
+        if key not in self._known:
+            self._known[key] = f"{self.prefix}_k{len(self.arrays)}"
+            self.arrays.append((self._known[key], values))
+        return self._known[key]
+
+    def dtype(self, name: str) -> np.dtype:
+        """The stored type of the array `name`."""
+        return next(a.dtype for n, a in self.arrays if n == name)
+
+    @property
+    def bytes(self) -> int:
+        return sum(a.nbytes for _, a in self.arrays)
+
+    def declarations(self) -> list[str]:
+        return [f"extern const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}];" for name, a in self.arrays]
+
+    def definitions(self) -> list[str]:
+        lines = []
+        for name, a in self.arrays:
+            lines.append(f"const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}] = {{")
+            lines += initialisers(a)
+            lines.append("};")
+        return lines
+
+
+def narrowest(values: np.ndarray) -> np.dtype:
+    """The smallest integer type of C that holds all of `values`."""
+    lo, hi = int(values.min(initial=0)), int(values.max(initial=0))
+    for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32"):
+        info = np.iinfo(name)
+        if info.min <= lo and hi <= info.max:
+            return np.dtype(name)
+    return np.dtype("int64")
+
+
+def initialisers(values: np.ndarray) -> Sequence[str]:
+    """The elements as lines of C."""
+    if not values.size:
+        return ["  0"]
+    if values.dtype.kind == "f":
+        suffix = "" if values.dtype == np.float64 else "f"
+        words = [_number(v, suffix) for v in values.astype(np.float64).tolist()]
+    elif values.dtype == np.int64:
+        words = [f"INT64_C({v})" if v > -(1 << 63) else "(-INT64_C(9223372036854775807) - 1)" for v in values.tolist()]
+    elif values.dtype == np.int32:
+        words = [str(v) if v > -(1 << 31) else "(-2147483647 - 1)" for v in values.tolist()]
+    elif values.dtype == np.uint32:
+        words = [f"{v}u" for v in values.tolist()]
+    else:
+        words = list(map(str, values.tolist()))
+    return ["  " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE)]
+
+
+def _number(value: float, suffix: str) -> str:
+    if value != value:
+        return "NAN"
+    if value in (float("inf"), float("-inf")):
+        return "INFINITY" if value > 0 else "-INFINITY"
+    return f"{value.hex()}{suffix}"

@@ -1,0 +1,337 @@
+"""Elementwise ops as C statements on one element; each does what `edgec.interp` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from edgec.backends.c import scalar as c
+from edgec.backends.c.codes import base_of
+from edgec.backends.c.scalar import FLOATS, NUMBERS, UP, Body, Kind, Scalar, integer, integer_type, number
+from edgec.formats import Format, FormatError, Quantizer
+from edgec.formats_compressed import Binary as BinaryFormat
+from edgec.ops import (
+    Add,
+    BatchNorm,
+    Binary,
+    Cast,
+    Clip,
+    Dequantize,
+    Lut,
+    Mul,
+    MultiThreshold,
+    Op,
+    PRelu,
+    Quantize,
+    Relu,
+    Requantize,
+    RequantizeFloat,
+    Sub,
+    Unary,
+    Where,
+    clip_levels,
+)
+
+Values = Callable[[int], Scalar]
+"""Operand number -> its value at this element."""
+Along = Callable[[np.ndarray, int], Scalar]
+"""An array [1] or [channels] of integers or floats and the axis of the channels -> its value at this element."""
+
+
+def centred(body: Body, x: Scalar, op: Op, along: Along) -> Scalar:
+    """A level with the zero point of `op` subtracted."""
+    zero = op.format.zero_point_array
+    if not zero.any():
+        return x
+    if (zero == zero[0]).all():
+        return c.subtract(body, x, c.constant(int(zero[0])))
+    assert op.format.axis is not None
+    return c.subtract(body, x, along(zero, op.format.axis % len(op.shape)))
+
+
+def requantize_dyadic(body: Body, x: Scalar, frac: int, quantizer: Quantizer) -> Scalar:
+    """A level with `frac` fraction bits brought to the level of the quantizer's format."""
+    target = quantizer.format
+    shifted = c.shift_round(body, x, frac - (target.frac or 0), quantizer.rounding)
+    return c.overflow(body, shifted, *target.level_range, quantizer.overflow)
+
+
+def element(op: Op, body: Body, values: Values, along: Along, table: Callable[[np.ndarray], str]) -> Scalar:
+    """The value of `op` at one element: a level (zero point included) or a number.
+
+    `table` gives the name of a constant array. Raises FormatError for what C code cannot do."""
+    match op:
+        case Add() | Sub() | Mul():
+            return _arithmetic(op, body, values, along)
+        case Relu() | Clip():
+            return _clamped(op, body, values(0), along)
+        case PRelu():
+            x, slope = values(0), values(1)
+            product = body.let_number(f"{x.code} * {slope.code}", x.kind)
+            return body.let_number(f"{x.code} >= 0 ? {x.code} : {product.code}", x.kind)
+        case Unary():
+            return _unary(op, body, values(0))
+        case Binary():
+            return _binary(op, body, values(0), values(1))
+        case Where():
+            test, x, y = values(0), values(1), values(2)
+            chosen = f"{test.code} != 0 ? {x.code} : {y.code}"
+            if x.kind != "int":
+                return body.let_number(chosen, x.kind)
+            return body.let(chosen, min(x.lo, y.lo), max(x.hi, y.hi))
+        case BatchNorm():
+            return _batch_norm(op, body, values, along)
+        case Quantize():
+            return _quantize(op, body, values(0), along)
+        case Dequantize():
+            kind: Kind = FLOATS[op.to.dtype.name]  # type: ignore[assignment]
+            level = c.as_number(body, centred(body, values(0), op.x, along), kind)
+            scale = _scale(op.x.format, op.to.dtype, len(op.shape), along)
+            return body.let_number(f"{level.code} * {scale.code}", kind)
+        case Cast():
+            if op.format.is_float:
+                to: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
+                return body.let_number(f"({NUMBERS[to]}){values(0).code}", to)
+            return requantize_dyadic(body, centred(body, values(0), op.x, along), op.x.format.frac or 0, op.out)
+        case Requantize():
+            return _requantize(op, body, values, along)
+        case RequantizeFloat():
+            level = c.as_number(body, centred(body, values(0), op.x, along), "float")
+            scaled = body.let_number(f"{level.code} * {along(op.scale.data, op.axis).code}", "float")
+            rounded = c.round_number(body, scaled, op.out.rounding)
+            zero = int(op.format.zero_point_array[0])
+            return c.to_levels(body, rounded, zero, *op.format.level_range, op.out.overflow)
+        case MultiThreshold():
+            return _multi_threshold(op, body, values(0), along, table)
+        case Lut():
+            levels = op.table.levels
+            at = f"{table(levels)}[{values(0).code} - {integer(op.x.format.code_range[0])}]"
+            return body.let(at, int(levels.min()), int(levels.max()))
+    raise FormatError(f"{op.mnemonic} has no C code")
+
+
+def _arithmetic(op: Add | Sub | Mul, body: Body, values: Values, along: Along) -> Scalar:
+    x, y = values(0), values(1)
+    sign = {Add: "+", Sub: "-", Mul: "*"}[type(op)]
+    if x.kind != "int":
+        return body.let_number(f"{x.code} {sign} {y.code}", x.kind)
+    a, b = centred(body, x, op.x, along), centred(body, y, op.y, along)
+    fx, fy = op.x.format.frac, op.y.format.frac
+    if isinstance(op, Mul):
+        frac: int | None = (fx or 0) + (fy or 0)
+        result = c.multiply(body, a, b)
+    else:
+        frac = None
+        if fx is not None and fy is not None:
+            frac = max(fx, fy)
+            a = c.multiply(body, a, c.constant(1 << (frac - fx)))
+            b = c.multiply(body, b, c.constant(1 << (frac - fy)))
+        result = (c.add if isinstance(op, Add) else c.subtract)(body, a, b)
+    if op.out is None:
+        return result
+    assert frac is not None
+    return requantize_dyadic(body, result, frac, op.out)
+
+
+def _clamped(op: Relu | Clip, body: Body, x: Scalar, along: Along) -> Scalar:
+    if isinstance(op, Relu):
+        if x.kind != "int":
+            return body.let_number(f"{x.code} <= 0 ? 0 : {x.code}", x.kind)
+        zero = op.x.format.zero_point_array
+        if (zero == zero[0]).all():
+            return c.maximum(body, x, int(zero[0]))
+        z = along(zero, (op.x.format.axis or 0) % len(op.shape))
+        return body.let(f"{x.code} < {z.code} ? {z.code} : {x.code}", max(x.lo, z.lo), max(x.hi, z.hi))
+    if x.kind != "int":
+        lo, hi = number(op.lo, x.kind), number(op.hi, x.kind)
+        return body.let_number(f"{x.code} < {lo} ? {lo} : {x.code} > {hi} ? {hi} : {x.code}", x.kind)
+    low, high = clip_levels(op.format, op.lo, op.hi)
+    return c.minimum(body, c.maximum(body, x, low), high)
+
+
+UNARY = {
+    "abs": "fabs{f}({x})",
+    "neg": "-{x}",
+    "exp": "exp({x})",
+    "log": "log({x})",
+    "sqrt": "sqrt{f}({x})",
+    "reciprocal": "1 / {x}",
+    "sigmoid": "{x} >= 0 ? 1 / (1 + {e}) : {e} / (1 + {e})",
+    "tanh": "tanh({x})",
+    "erf": "erf({x})",
+    "softplus": "{p} + log1p({e})",
+    "softsign": "{x} / (1 + fabs{f}({x}))",
+    "elu": "{x} > 0 ? {x} : {a} * expm1({x})",
+    "selu": "{b} * ({x} > 0 ? {x} : {a} * expm1({x}))",
+    "celu": "{x} > 0 ? {x} : {a} * expm1({x} / {a})",
+    "leaky_relu": "{x} >= 0 ? {x} : {a} * {x}",
+    "thresholded_relu": "{x} > {a} ? {x} : 0",
+    "gelu": "{x} * 0.5 * (1 + erf({x} / 0x1.6a09e667f3bcdp+0))",
+    "gelu_tanh": "{x} * 0.5 * (1 + tanh(0x1.9884533d43651p-1 * ({x} + 0x1.6e4e26d4801f7p-5 * {x} * {x} * {x})))",
+    "mish": "{x} * tanh({p} + log1p({e}))",
+    "floor": "floor{f}({x})",
+    "ceil": "ceil{f}({x})",
+    "round": "rint{f}({x})",
+    "sign": "{x} > 0 ? 1 : {x} < 0 ? -1 : {x}",
+    "sin": "sin({x})",
+    "cos": "cos({x})",
+}
+"""x: the operand; e = exp(-|x|); p = max(x, 0); a, b: parameters; f: `f` where the precision is single."""
+TRANSCENDENTAL = {
+    "exp", "log", "sigmoid", "tanh", "erf", "softplus", "elu", "selu", "celu", "gelu", "gelu_tanh", "mish", "sin",
+    "cos",
+}  # fmt: skip
+"""Computed in double precision and rounded once, as the interpreter does."""
+
+
+def _unary(op: Unary, body: Body, x: Scalar) -> Scalar:
+    if op.function == "not":
+        return body.let(f"1 - {x.code}", 0, 1)
+    name = op.function
+    wide: Kind = "double" if name in TRANSCENDENTAL else ("float" if x.kind == "half" else x.kind)
+    f = "" if wide == "double" else "f"
+    value = (
+        x if wide == x.kind or (x.kind == "half" and wide == "float") else body.let_number(f"(double){x.code}", wide)
+    )
+    dtype = np.float64 if wide == "double" else np.float32
+    a, b = (number(float(dtype(v)), wide) for v in (op.alpha, op.beta))
+    if name in ("hard_sigmoid", "hard_swish"):
+        if name == "hard_sigmoid":
+            inner = body.let_number(f"{a} * {value.code}", wide)
+            inner = body.let_number(f"{inner.code} + {b}", wide)
+        else:
+            inner = body.let_number(f"{value.code} / 6", wide)
+            inner = body.let_number(f"{inner.code} + 0.5{f}", wide)
+        inner = body.let_number(f"{inner.code} < 0 ? 0 : {inner.code} > 1 ? 1 : {inner.code}", wide)
+        made = inner if name == "hard_sigmoid" else body.let_number(f"{value.code} * {inner.code}", wide)
+    else:
+        text, extra = UNARY[name], {}
+        if "{e}" in text:
+            extra["e"] = body.let_number(f"exp(-fabs({value.code}))", wide).code
+        if "{p}" in text:
+            extra["p"] = body.let_number(f"{value.code} > 0 ? {value.code} : 0", wide).code
+        made = body.let_number(text.format(x=value.code, a=a, b=b, f=f, **extra), wide)
+    return made if wide == x.kind else body.let_number(f"({NUMBERS[x.kind]}){made.code}", x.kind)
+
+
+COMPARE = {"equal": "==", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">="}
+LOGIC = {"and": "({x} & {y})", "or": "({x} | {y})", "xor": "({x} ^ {y})"}
+
+
+def _binary(op: Binary, body: Body, x: Scalar, y: Scalar) -> Scalar:
+    name, a, b = op.function, x.code, y.code
+    if name in COMPARE:
+        return body.let(f"{a} {COMPARE[name]} {b}", 0, 1)
+    if name in LOGIC:
+        return body.let(LOGIC[name].format(x=a, y=b), 0, 1)
+    if x.kind == "int":
+        if name == "max":
+            return body.let(f"{a} < {b} ? {b} : {a}", max(x.lo, y.lo), max(x.hi, y.hi))
+        if name == "min":
+            return body.let(f"{a} < {b} ? {a} : {b}", min(x.lo, y.lo), min(x.hi, y.hi))
+        raise FormatError(f"{name} of integers has no C code")
+    f = "" if x.kind == "double" else "f"
+    text = {
+        "div": f"{a} / {b}",
+        "pow": f"({NUMBERS[x.kind]})pow((double){a}, (double){b})",
+        "max": f"({a} >= {b} || {a} != {a}) ? {a} : {b}",
+        "min": f"({a} <= {b} || {a} != {a}) ? {a} : {b}",
+        "mod": f"fmod{f}({a}, {b})",
+    }[name]
+    return body.let_number(text, x.kind)
+
+
+def _batch_norm(op: BatchNorm, body: Body, values: Values, along: Along) -> Scalar:
+    x = values(0)
+    scale, bias, mean, var = (p.data for p in op.operands[1:])  # type: ignore[attr-defined]
+    with np.errstate(all="ignore"):
+        deviation = np.sqrt(var + op.format.dtype.type(op.epsilon)).astype(op.format.dtype)
+    y = body.let_number(f"{x.code} - {along(mean, 1).code}", x.kind)
+    y = body.let_number(f"{y.code} / {along(deviation, 1).code}", x.kind)
+    y = body.let_number(f"{y.code} * {along(scale, 1).code}", x.kind)
+    return body.let_number(f"{y.code} + {along(bias, 1).code}", x.kind)
+
+
+def _scale(fmt: Format, dtype: np.dtype, rank: int, along: Along) -> Scalar:
+    scale = fmt.scale_array.astype(dtype)
+    return along(scale, fmt.axis % rank if fmt.axis is not None and rank else 0)
+
+
+def _quantize(op: Quantize, body: Body, x: Scalar, along: Along) -> Scalar:
+    fmt = op.format
+    if isinstance(base_of(fmt), BinaryFormat):  # the sign, zero counts as positive
+        zero = float(fmt.zero_point_array[0])
+        if zero:
+            raise FormatError(f"floats to {fmt}")
+        return body.let(f"{x.code} >= 0 ? 1 : -1", -1, 1)
+    if fmt.code_range != fmt.level_range:
+        raise FormatError(f"floats to {fmt}")
+    wide = body.let_number(x.code, "float") if x.kind == "half" else x
+    scale = _scale(fmt, op.x.format.dtype, len(op.shape), along)
+    divided = body.let_number(f"{wide.code} / {scale.code}", x.kind)
+    rounded = c.round_number(body, divided, op.out.rounding)
+    zero = fmt.zero_point_array
+    if (zero == zero[0]).all():
+        return c.to_levels(body, rounded, int(zero[0]), *fmt.level_range, op.out.overflow)
+    raise FormatError("zero points that differ by channel, in a quantiser of floats")
+
+
+def _requantize(op: Requantize, body: Body, values: Values, along: Along) -> Scalar:
+    level = centred(body, values(0), op.x, along)
+    multiplier, shift = op.multiplier.data, op.shift.data  # type: ignore[attr-defined]
+    product = c.multiply(body, level, along(multiplier, op.axis))
+    if op.offset is not None:
+        product = c.add(body, product, along(op.offset.data, op.axis))  # type: ignore[attr-defined]
+    if (shift == shift.flat[0]).all():
+        rounded = c.shift_round(body, product, int(shift.flat[0]), op.out.rounding)
+    else:
+        rounded = _variable_shift(body, product, shift, along(shift, op.axis), op.out.rounding)
+    moved = c.add(body, rounded, c.constant(int(op.format.zero_point_array[0])))
+    return c.overflow(body, moved, *op.format.level_range, op.out.overflow)
+
+
+def _variable_shift(body: Body, x: Scalar, shifts: np.ndarray, shift: Scalar, rounding: str) -> Scalar:
+    """x * 2**-shift rounded, the shift from channel to channel another."""
+    least, most = int(shifts.min()), int(shifts.max())
+    if least < 0 or most > 62:
+        raise FormatError(f"shifts from {least} to {most} bits")
+    lo, hi = min(x.lo >> least, x.lo >> most), (max(x.hi >> least, x.hi >> most)) + 1
+    wide = integer_type(min(x.lo, 0), max(x.hi, 1 << most))
+    one = f"({wide})1 << {shift.code}"
+    small, top = integer_type(lo, hi), 1 << max(most - 1, 0)
+    if rounding == "half_up":
+        kind = integer_type(x.lo, x.hi + (1 << most))
+        half = body.let(f"({integer_type(0, top)})((({kind})1 << {shift.code}) >> 1)", 0, top)
+        return body.let(f"({small})((({kind}){x.code} + {half.code}) >> {shift.code})", lo, hi)
+    q = body.let(f"({small})(({wide}){x.code} >> {shift.code})", lo, hi)
+    if rounding == "floor":
+        return q
+    r = body.let(f"({integer_type(0, 2 * top - 1)})(({wide}){x.code} & (({one}) - 1))", 0, 2 * top - 1)
+    half = body.let(f"({integer_type(0, top)})(({one}) >> 1)", 0, top)
+    up = f"{r.code} != 0 && ({UP[rounding].format(r=r.code, a=x.code, q=q.code, h=half.code)})"
+    return body.let(f"{q.code} + (({up}) ? 1 : 0)", lo, hi)
+
+
+def _multi_threshold(
+    op: MultiThreshold, body: Body, x: Scalar, along: Along, table: Callable[[np.ndarray], str]
+) -> Scalar:
+    level = centred(body, x, op.x, along)
+    signed = c.multiply(body, level, along(op.sign.data, op.axis))  # type: ignore[attr-defined]
+    thresholds = op.thresholds.data  # type: ignore[attr-defined]
+    steps = thresholds.shape[1]
+    name = table(thresholds)
+    rows = np.arange(thresholds.shape[0]) * steps
+    row = along(rows, op.axis)
+    lo = op.format.code_range[0]
+    count, loop = body.name(), body.name()
+    wide = integer_type(min(signed.lo, int(thresholds.min(initial=0))), max(signed.hi, int(thresholds.max(initial=0))))
+    body.lines.append(f"int32_t {count} = 0;")
+    body.lines.append(f"for (int32_t {loop} = 0; {loop} < {steps}; {loop}++) {{")
+    body.lines.append(f"  {count} += ({wide}){signed.code} >= ({wide}){name}[{row.code} + {loop}] ? 1 : 0;")
+    body.lines.append("}")
+    code = c.add(body, Scalar(count, "int", 0, steps), c.constant(lo))
+    levels = op.format.levels(np.arange(lo, op.format.code_range[1] + 1))
+    if (levels == np.arange(lo, op.format.code_range[1] + 1)).all():
+        return code
+    return body.let(f"{table(levels)}[{code.code} - {integer(lo)}]", int(levels.min()), int(levels.max()))

@@ -1,0 +1,212 @@
+"""The C sources of a model: one function a step, one that runs them in the arena, the constants, the header."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edgec import __version__
+from edgec.backends.c.codes import ctype
+from edgec.backends.c.constants import Constants
+from edgec.backends.c.schedule import Schedule, Step
+from edgec.backends.c.view import Buffer, View
+from edgec.backends.c.writer import Writer, copied
+from edgec.formats import FormatError
+from edgec.keywords import KEYWORDS
+from edgec.ops import Op
+
+EMITTERS: Mapping[str, str] = {
+    "dense": "mac:mac", "conv": "mac:mac", "conv_transpose": "mac:conv_transpose", "mat_mul": "mac:matmul",
+    "max_pool": "pool:max_pool", "avg_pool": "pool:avg_pool", "reduce": "rows:reduce", "arg_max": "rows:arg_max",
+    "softmax": "rows:softmax", "normalize": "rows:normalize", "concat": "moves:concat", "reshape": "moves:reshape",
+    "pad": "moves:pad", "gather": "moves:gather", "resize": "moves:resize",
+}  # fmt: skip
+"""Mnemonic of an anchor -> module and function that write the body of its step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """The C function of a step: its text, its name, the buffers that are passed, and the step's arguments."""
+
+    name: str
+    text: str
+    arguments: tuple[Buffer, ...]
+
+
+def emitter(op: Op) -> Callable[[Writer, Op], list[str]]:
+    """What writes the loops around an anchor; FormatError where nothing does."""
+    if op.mnemonic not in EMITTERS:
+        raise FormatError(f"{op.mnemonic} has no C code")
+    module, function = EMITTERS[op.mnemonic].split(":")
+    return getattr(importlib.import_module(f"edgec.backends.c.{module}"), function)
+
+
+def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) -> Function:
+    """The function of one step. Raises FormatError for what has no C code."""
+    writer = Writer(schedule, step, constants)
+    lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
+    name = f"{prefix}_{step.name}"
+    layers = ", ".join(dict.fromkeys(n for op in step.ops for n in op.loc))
+    about = comment(f"{layers or step.result.label}: {' '.join(str(o.mnemonic) for o in step.ops)}")
+    text = "\n".join([about, writer.signature(name) + " {", *lines, "}"])
+    return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers))  # type: ignore[arg-type]
+
+
+def comment(text: str) -> str:
+    """`text` as one comment, whatever it holds."""
+    clean = "".join(ch if ch.isprintable() and ch.isascii() else "?" for ch in text)
+    return f"/* {clean[:300].replace('*/', '* /').replace('/*', '/ *')} */"
+
+
+HALF = """\
+/* binary16 is kept as its bits and computed in binary32. */
+static inline float @from_half(uint16_t h) {
+  const uint32_t sign = (uint32_t)(h >> 15) << 31, e = (h >> 10) & 31u, m = h & 1023u;
+  union { uint32_t u; float f; } v;
+  if (e == 31) { v.u = sign | 0x7f800000u | (m << 13); return v.f; }
+  if (e == 0) { v.f = (float)m * 0x1p-24f; v.u |= sign; return v.f; }
+  v.u = sign | ((e + 112u) << 23) | (m << 13);
+  return v.f;
+}
+
+static inline uint16_t @to_half(float x) {
+  union { float f; uint32_t u; } v;
+  v.f = x;
+  const uint32_t sign = (v.u >> 16) & 0x8000u, a = v.u & 0x7fffffffu;
+  if (a > 0x7f800000u) { return (uint16_t)(sign | 0x7e00u); }
+  if (a >= 0x477ff000u) { return (uint16_t)(sign | 0x7c00u); }
+  if (a < 0x38800000u) { /* subnormal: the unit is 2^-24 */
+    union { uint32_t u; float f; } w;
+    w.u = a;
+    w.f = w.f * 0x1p24f + 0x1p23f;
+    return (uint16_t)(sign | ((w.u - 0x4b000000u) & 0xffffu));
+  }
+  return (uint16_t)(sign | ((a - 0x38000000u + 0xfffu + ((a >> 13) & 1u)) >> 13));
+}
+
+static inline float @round_half(float x) { return @from_half(@to_half(x)); }
+"""
+
+
+def place(buffer: Buffer, schedule: Schedule, labels: Mapping[Buffer, str], *, const: bool) -> str:
+    """The expression of a buffer inside the function that runs the model."""
+    if buffer.place != "arena":
+        return labels[buffer]
+    offset = schedule.memory.allocation[buffer].offset
+    return f"({'const ' if const else ''}{ctype(buffer.format)} *)(void *)(base + {offset})"
+
+
+def identifiers(names: list[str], taken: set[str]) -> list[str]:
+    """Distinct C identifiers for `names`."""
+    made = []
+    for name in names:
+        text = "".join(ch if ch.isascii() and ch.isalnum() else "_" for ch in name).strip("_") or "tensor"
+        text = text if text[0].isalpha() else f"t{text}"
+        text = f"{text}_" if text in KEYWORDS else text
+        unique, k = text, 1
+        while unique in taken:
+            k += 1
+            unique = f"{text}_{k}"
+        taken.add(unique)
+        made.append(unique)
+    return made
+
+
+class Sources:
+    """Everything that is written for one schedule."""
+
+    def __init__(self, schedule: Schedule, name: str) -> None:
+        self.schedule, self.name = schedule, name
+        self.constants = Constants(name)
+        self.functions = [function(schedule, step, self.constants, name) for step in schedule.steps]
+        taken = {"base", "arena"}
+        self.inputs = dict(zip(schedule.inputs, identifiers(list(schedule.inputs), taken), strict=True))
+        self.outputs = dict(zip(schedule.outputs, identifiers(list(schedule.outputs), taken), strict=True))
+        self.labels: dict[Buffer, str] = {v.buffer: self.inputs[n] for n, v in schedule.inputs.items()}
+        self.labels |= {v.buffer: self.outputs[n] for n, v in schedule.outputs.items()}
+
+    def parameters(self) -> str:
+        parts = [f"const {ctype(v.buffer.format)} *{self.inputs[n]}" for n, v in self.schedule.inputs.items()]
+        parts += [f"{ctype(v.buffer.format)} *{self.outputs[n]}" for n, v in self.schedule.outputs.items()]
+        return ", ".join([*parts, "void *arena"])
+
+    def header(self) -> str:
+        upper, s = self.name.upper(), self.schedule
+        lines = [
+            f"/* The model `{self.name}`, written by edgec {__version__}. Tensors are dense, in row-major order. */",
+            f"#ifndef {upper}_H",
+            f"#define {upper}_H",
+            "",
+            "#include <stdint.h>",
+            "",
+            f"#define {upper}_ARENA_BYTES {max(s.memory.arena, 1)}",
+            f"#define {upper}_ARENA_ALIGNMENT 16",
+            f"#define {upper}_CONSTANT_BYTES {self.constants.bytes}",
+        ]
+        for which, views, labels in (("INPUT", s.inputs, self.inputs), ("OUTPUT", s.outputs, self.outputs)):
+            for label, view in views.items():
+                lines.append(f"#define {upper}_{which}_{labels[label].upper()}_ELEMENTS {view.size}")
+        lines += ["", "#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
+        for which, views, labels in (("in", s.inputs, self.inputs), ("out", s.outputs, self.outputs)):
+            for label, view in views.items():
+                shape = ", ".join(map(str, view.shape))
+                fmt = str(view.buffer.format)
+                lines.append(comment(f"{which:>3} {labels[label]}: {fmt}[{shape}], {label}"))
+        lines += [
+            "",
+            "/* One inference. `arena` is scratch memory of ARENA_BYTES bytes, aligned to ARENA_ALIGNMENT; nothing in",
+            "   it outlives the call. Returns 0, or 1 without doing anything if the arena is null or not aligned. */",
+            f"int {self.name}_run({self.parameters()});",
+            "",
+            "#ifdef __cplusplus",
+            "}",
+            "#endif",
+            "",
+            f"#endif /* {upper}_H */",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def constants_header(self) -> str:
+        guard = f"{self.name.upper()}_CONSTANTS_H"
+        lines = [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""]
+        return "\n".join([*lines, *self.constants.declarations(), "", f"#endif /* {guard} */"]) + "\n"
+
+    def constants_source(self) -> str:
+        head = [f'#include "{self.name}_constants.h"', "", "#include <math.h>", ""]
+        return "\n".join([*head, *self.constants.definitions()]) + "\n"
+
+    def model_source(self) -> str:
+        bodies = "\n\n".join(f.text for f in self.functions)
+        head = [f'#include "{self.name}.h"', "", "#include <math.h>", "", f'#include "{self.name}_constants.h"', ""]
+        head += [f"#ifndef {self.name.upper()}_TRACE", "/* Called after every step with what it made, for tests. */"]
+        head += [f"#define {self.name.upper()}_TRACE(step, data)", "#else"]
+        head += [f"void {self.name.upper()}_TRACE(int step, const void *data);", "#endif", ""]
+        if "_half(" in bodies:
+            head.append(HALF.replace("@", f"{self.name}_"))
+        return "\n".join([*head, bodies, "", *self.run(), ""])
+
+    def run(self) -> list[str]:
+        s, upper = self.schedule, self.name.upper()
+        lines = [f"int {self.name}_run({self.parameters()}) {{", "  uint8_t *base = (uint8_t *)arena;"]
+        lines.append(f"  if (base == 0 || ((uintptr_t)base & {15}u) != 0) {{ return 1; }}")
+        for k, (step, made) in enumerate(zip(s.steps, self.functions, strict=True)):
+            target = s.views[step.result].buffer
+            arguments = [place(b, s, self.labels, const=True) for b in made.arguments]
+            arguments.append(place(target, s, self.labels, const=False))
+            lines.append(f"  {made.name}({', '.join(arguments)});")
+            lines.append(f"  {upper}_TRACE({k}, {arguments[-1]});")
+        for k, (source, target) in enumerate(s.copies):
+            lines += self._copy(k, source, target)
+        lines += ["  return 0;", "}"]
+        return lines
+
+    def _copy(self, k: int, source: View, target: View) -> list[str]:
+        kind = ctype(source.buffer.format)
+        if source.buffer.place == "constant":
+            data = next(op.data for op, v in self.schedule.views.items() if v.buffer is source.buffer)  # type: ignore[attr-defined]
+            pointer = self.constants.array(data, as_is=True)
+        else:
+            pointer = place(source.buffer, self.schedule, self.labels, const=True)
+        lines = ["  {", f"    const {kind} *x0 = {pointer};", f"    {kind} *y = {self.labels[target.buffer]};"]
+        return [*lines, *("  " + line for line in copied(source, target)), "  }"]

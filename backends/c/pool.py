@@ -1,0 +1,76 @@
+"""Pooling in plain C."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgec.backends.c import codes
+from edgec.backends.c import scalar as c
+from edgec.backends.c.loops import affine
+from edgec.backends.c.mac import window_axis
+from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer, integer_type, number
+from edgec.backends.c.writer import Writer
+from edgec.formats import Quantizer
+from edgec.interp.pool import window_counts
+from edgec.ops import AvgPool, MaxPool, centered_range
+
+
+def _over_window(w: Writer, op: MaxPool | AvgPool, inner: list[str]) -> list[str]:
+    """`inner` inside loops over the taps that lie in the tensor."""
+    rank = len(op.kernel)
+    lines = []
+    for a in range(rank):
+        opened, position = window_axis(a, op.kernel[a], op.x.shape[2 + a], op.strides[a], op.pads[a],
+                                       op.pads[a + rank], op.dilations[a], op.shape[2 + a])  # fmt: skip
+        lines += ["  " * a + line for line in [*opened, f"  (void){position};"]]
+    return [*lines, *("  " * rank + line for line in inner), *("  " * a + "}" for a in reversed(range(rank)))]
+
+
+def _tap(w: Writer, op: MaxPool | AvgPool, body: Body) -> Scalar:
+    view = w.views[op.x]
+    terms = [("i0", view.strides[0]), ("i1", view.strides[1])]
+    terms += [(f"p{a}", view.strides[2 + a]) for a in range(len(op.kernel))]
+    return codes.load(body, op.x.format, w.element_of(op.x, affine(terms, view.offset)), w.constants)
+
+
+def max_pool(w: Writer, op: MaxPool) -> list[str]:
+    inner = Body("v")
+    value = _tap(w, op, inner)
+    body = Body()
+    if value.kind == "int":
+        lo, hi = op.format.level_range
+        body.lines.append(f"{value.ctype} best = {integer(lo)};")
+        test = f"if ({value.code} > best) {{ best = {value.code}; }}"
+    else:
+        body.lines.append(f"{value.ctype} best = -INFINITY;")
+        test = f"if ({value.code} > best || {value.code} != {value.code}) {{ best = {value.code}; }}"
+    body.lines += _over_window(w, op, [*inner.lines, test])
+    result = Scalar("best", "int", lo, hi) if value.kind == "int" else Scalar("best", value.kind)
+    return w.over_axes(w.epilogue(body, result))
+
+
+def avg_pool(w: Writer, op: AvgPool) -> list[str]:
+    counts = window_counts(op)
+    where = (0, 0, *(int(s) for s in np.array(counts.strides) // counts.itemsize))
+    inner, body = Body("v"), Body()
+    value = _tap(w, op, inner)
+    if value.kind != "int":
+        kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
+        body.lines.append(f"{NUMBERS[kind]} sum = {number(0.0, kind)};")
+        body.lines += _over_window(w, op, [*inner.lines, f"sum += {value.code};"])
+        divisor = w.constant(body, counts.astype(op.format.dtype), where)
+        return w.over_axes(w.epilogue(body, body.let_number(f"sum / {divisor.code}", kind)))
+    value = c.subtract(inner, value, c.constant(int(op.x.format.zero_point_array[0])))
+    lo, hi = centered_range(op.x.format)
+    taps = int(np.prod(op.kernel))
+    lo, hi = taps * min(lo, 0), taps * max(hi, 0)
+    body.lines.append(f"{integer_type(lo, hi)} sum = 0;")
+    body.lines += _over_window(w, op, [*inner.lines, f"sum += {value.code};"])
+    quantizer = op.out or Quantizer(op.format)
+    source, target = op.x.format, quantizer.format
+    up = (target.frac or 0) - (source.frac or 0) if source.frac is not None and target.frac is not None else 0
+    total = c.multiply(body, Scalar("sum", "int", lo, hi), c.constant(1 << max(up, 0)))
+    divisor = w.constant(body, counts.astype(np.int64) << max(-up, 0), where)
+    level = c.divide_round(body, total, divisor, quantizer.rounding)
+    level = c.add(body, level, c.constant(int(target.zero_point_array[0])))
+    return w.over_axes(w.epilogue(body, c.overflow(body, level, *target.level_range, quantizer.overflow)))

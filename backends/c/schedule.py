@@ -1,0 +1,248 @@
+"""Groups the ops of a graph into steps, and gives every tensor a place.
+
+A step is one loop nest: an anchor that gathers (a convolution, a pooling, a reduction, ...) with the elementwise ops
+behind it, or elementwise ops alone. What lies between the ops of a step is never stored: wide sums of integers stay in
+registers. Steps run in the order of their last op.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgec.backends.c.memory import Allocation, MemoryPlan, pack
+from edgec.backends.c.view import MOVES, Buffer, View, channels_last, dense, moved
+from edgec.formats import TensorType
+from edgec.graph import Graph
+from edgec.ops import (
+    Add,
+    ArgMax,
+    AvgPool,
+    BatchNorm,
+    Binary,
+    Cast,
+    Clip,
+    Constant,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dequantize,
+    Gather,
+    Get,
+    Input,
+    Lut,
+    MatMul,
+    MaxPool,
+    Mul,
+    MultiThreshold,
+    Normalize,
+    Op,
+    Pad,
+    PRelu,
+    Quantize,
+    Reduce,
+    Relu,
+    Requantize,
+    RequantizeFloat,
+    Reshape,
+    Resize,
+    Softmax,
+    Sub,
+    Unary,
+    Where,
+)
+
+ELEMENTWISE = (
+    Add, Sub, Mul, Relu, Clip, PRelu, Unary, Binary, Where, BatchNorm, Quantize, Dequantize, Cast, Requantize,
+    RequantizeFloat, MultiThreshold, Lut,
+)  # fmt: skip
+"""Ops whose result at one place depends on their operands at that place."""
+WITH_EPILOGUE = (
+    Dense, Conv, ConvTranspose, MatMul, MaxPool, AvgPool, Reduce, ArgMax, Softmax, Normalize, Pad, Gather, Resize,
+)  # fmt: skip
+"""Anchors that hand every finished element to the elementwise ops behind them."""
+SPATIAL = (Conv, ConvTranspose, MaxPool, AvgPool)
+"""Ops whose results lie channels last."""
+
+
+@dataclass(eq=False)
+class Step:
+    """`ops` in order; the last one is what is stored. `reads` are the computed tensors that it takes."""
+
+    ops: tuple[Op, ...]
+    name: str = ""
+    reads: tuple[Op, ...] = ()
+    in_place: Op | None = None
+    """The operand whose memory the result takes over."""
+
+    @property
+    def result(self) -> Op:
+        return self.ops[-1]
+
+    @property
+    def anchor(self) -> Op | None:
+        return None if isinstance(self.ops[0], ELEMENTWISE) else self.ops[0]
+
+    @property
+    def chain(self) -> tuple[Op, ...]:
+        """The elementwise ops, in order."""
+        return self.ops if self.anchor is None else self.ops[1:]
+
+
+@dataclass(eq=False)
+class Schedule:
+    """Steps in order, where every tensor lies, and how the arena is shared. `copies`: outputs that are copied last."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    views: dict[Op, View]
+    memory: MemoryPlan
+    inputs: dict[str, View] = field(default_factory=dict)
+    outputs: dict[str, View] = field(default_factory=dict)
+    copies: tuple[tuple[View, View], ...] = ()
+
+
+def grouped(graph: Graph) -> list[tuple[Op, ...]]:
+    """The ops of every step, those of one step in order."""
+    group: dict[Op, list[Op]] = {}
+    position = {op: i for i, op in enumerate(graph.ops)}
+    for op in graph.ops:
+        if isinstance(op, Constant | Input) or (isinstance(op, MOVES) and not isinstance(op, Reshape)):
+            continue
+        mine = [op]
+        if isinstance(op, ELEMENTWISE):
+            anchored = None
+            for operand in sorted(dict.fromkeys(op.operands), key=lambda o: -position[o]):
+                theirs = group.get(operand)
+                if theirs is None or graph.use_count(operand) != op.operands.count(operand):
+                    continue
+                if operand.shape != op.shape or theirs[-1] is not operand:
+                    continue
+                with_anchor = not isinstance(theirs[0], ELEMENTWISE)
+                if with_anchor and (anchored is not None or not isinstance(theirs[0], WITH_EPILOGUE)):
+                    continue
+                if with_anchor:
+                    anchored = theirs
+                    mine = [*theirs, *mine]
+                else:
+                    start = len(anchored) if anchored is not None else 0
+                    mine = [*mine[:start], *theirs, *mine[start:]]
+        for member in mine:
+            group[member] = mine
+    found = dict.fromkeys(id(g) for g in group.values())
+    by_id = {id(g): g for g in group.values()}
+    return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
+
+
+def scheduled(graph: Graph, name: str) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names."""
+    views: dict[Op, View] = {}
+    inputs = {}
+    for i, op in enumerate(graph.inputs):
+        view = View(Buffer(f"input{i}", "input", op.format, op.tensor.size), op.shape, dense(op.shape))
+        views[op] = inputs[op.name] = view
+    outputs = {}
+    for i, (label, op) in enumerate(graph.outputs):
+        outputs[label] = View(Buffer(f"output{i}", "output", op.format, op.tensor.size), op.shape, dense(op.shape))
+    direct: dict[Op, str] = {}
+    for label, op in graph.outputs:
+        direct.setdefault(op, label)
+    groups = {g[-1]: g for g in grouped(graph)}
+    inside = {op for g in groups.values() for op in g[:-1]}
+    steps: list[Step] = []
+    for op in graph.ops:
+        if op in inside or isinstance(op, Input) or not isinstance(op.type, TensorType):
+            continue
+        if isinstance(op, Constant):
+            number = sum(v.buffer.place == "constant" for v in views.values())
+            buffer = Buffer(f"{name}_k{number}", "constant", op.format, op.tensor.size)
+            views[op] = View(buffer, op.shape, dense(op.shape))
+            continue
+        if isinstance(op, MOVES) and (view := as_view(op, views)) is not None:
+            views[op] = view
+            continue
+        ops = groups[op]
+        step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}")
+        outside = dict.fromkeys(o for member in ops for o in member.operands if o not in ops)
+        step.reads = tuple(o for o in outside if not isinstance(o, Constant))
+        if op in direct:
+            views[op] = outputs[direct[op]]
+        else:
+            buffer = Buffer(f"t{len(steps)}", "arena", op.format, op.tensor.size)
+            views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
+        steps.append(step)
+    copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
+    memory = planned(steps, views, copies)
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+
+
+def op_name(ops: tuple[Op, ...]) -> str:
+    """The mnemonic that says most: that of the anchor, else of the last op."""
+    return ops[0].mnemonic if not isinstance(ops[0], ELEMENTWISE) else ops[-1].mnemonic
+
+
+def as_view(op: Op, views: dict[Op, View]) -> View | None:
+    """A move as a view of its operand, where that is one."""
+    if isinstance(op, Get):
+        (split,) = op.operands
+        (x,) = split.operands[:1]
+        return moved(split, views[x], op.index) if isinstance(split, MOVES) else None
+    return moved(op, views[op.operands[0]])
+
+
+def layout(step: Step, views: dict[Op, View]) -> tuple[int, ...]:
+    """The order of the axes of a step's result in memory."""
+    rank = len(step.result.shape)
+    if isinstance(step.anchor, SPATIAL):
+        return channels_last(rank)
+    if isinstance(step.anchor, Reshape | Dense | MatMul):
+        return tuple(range(rank))
+    for operand in step.reads:  # as the first operand of that rank lies
+        view = views[operand]
+        if len(view.shape) == rank and view.size > 1:
+            return view.order
+    return tuple(range(rank))
+
+
+def planned(steps: list[Step], views: dict[Op, View], copies: tuple[tuple[View, View], ...]) -> MemoryPlan:
+    """Lifetimes of the buffers in the arena, what is reused in place, and offsets."""
+    last: dict[Buffer, int] = {}
+    for t, step in enumerate(steps):
+        for op in step.reads:
+            last[views[op].buffer] = t
+    for source, _ in copies:
+        last[source.buffer] = len(steps)
+    allocation: dict[Buffer, Allocation] = {}
+    for t, step in enumerate(steps):
+        view = views[step.result]
+        if view.buffer.place != "arena":
+            continue
+        until = max(last.get(view.buffer, t), t)
+        taken = in_place(step, views, last, t)
+        if taken is not None and views[taken].buffer in allocation:
+            shared = allocation[views[taken].buffer]
+            step.in_place = taken
+            shared.end = until
+            allocation[view.buffer] = shared
+        else:
+            allocation[view.buffer] = Allocation(view.buffer.name, view.buffer.bytes, t, until)
+    return pack(allocation)
+
+
+def in_place(step: Step, views: dict[Op, View], last: dict[Buffer, int], t: int) -> Op | None:
+    """An operand that is read element by element, for the last time, and lies as the result will."""
+    result = views[step.result]
+    anchored = set(step.anchor.operands) if step.anchor is not None else set()
+    used: dict[Buffer, int] = {}
+    for op in step.reads:
+        used[views[op].buffer] = used.get(views[op].buffer, 0) + 1
+    for op in step.reads:
+        view = views[op]
+        if op in anchored or view.buffer.place != "arena" or last[view.buffer] != t or used[view.buffer] > 1:
+            continue
+        same = view.shape == result.shape and view.strides == result.strides and view.offset == 0
+        whole = view.dense and view.size == view.buffer.elements
+        # an element of another width would overwrite its neighbours
+        width = view.buffer.format.dtype.itemsize
+        if same and whole and result.buffer.format.dtype.itemsize == width:
+            return op
+    return None

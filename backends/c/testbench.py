@@ -1,0 +1,136 @@
+"""A program around the model for tests: frames from a file, results and every layer to others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+MAIN = """\
+/* Runs the model on every frame of a file, for tests.
+
+   usage: {name}_main INPUTS OUTPUTS [LAYERS]
+
+   INPUTS holds frame after frame, each the input tensors one after the other; OUTPUTS gets the same of the outputs,
+   and LAYERS, where the model is compiled with -D{upper}_TRACE={name}_trace, what every step made. */
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "{name}.h"
+
+#if defined(__GNUC__)
+__attribute__((aligned({upper}_ARENA_ALIGNMENT)))
+#endif
+static uint8_t arena[{upper}_ARENA_BYTES];
+{buffers}
+
+static FILE *layers = 0;
+
+void {name}_trace(int step, const void *data);
+
+void {name}_trace(int step, const void *data) {{
+  static const uint32_t bytes[] = {{{bytes}}};
+  if (layers != 0 && fwrite(data, 1, bytes[step], layers) != bytes[step]) {{
+    layers = 0;
+  }}
+}}
+
+int main(int argc, char **argv) {{
+  FILE *in = argc > 2 ? fopen(argv[1], "rb") : 0;
+  FILE *out = argc > 2 ? fopen(argv[2], "wb") : 0;
+  if (in == 0 || out == 0) {{
+    fprintf(stderr, "usage: {name}_main INPUTS OUTPUTS [LAYERS]\\n");
+    return 2;
+  }}
+  if (argc > 3) {{
+    layers = fopen(argv[3], "wb");
+  }}
+  long frames = 0;
+  for (;; frames++) {{
+{reads}
+    if ({name}_run({arguments}, arena) != 0) {{
+      fprintf(stderr, "the arena is not aligned\\n");
+      return 1;
+    }}
+{writes}
+  }}
+  if (fclose(out) != 0 || (argc > 3 && (layers == 0 || fclose(layers) != 0))) {{
+    fprintf(stderr, "the results could not be written\\n");
+    return 1;
+  }}
+  printf("%ld frames\\n", frames);
+  return 0;
+}}
+"""
+
+
+def simulation_files(
+    interface: Mapping[str, Any], inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """`sim/NAME_main.c` and the golden frames in the files that it reads."""
+    name = interface["name"]
+    main = main_source(interface)
+    files = {f"sim/{name}_main.c": main.encode(), "sim/inputs.bin": packed(interface["inputs"], inputs)}
+    facts = {"file": f"sim/{name}_main.c", "frames": len(next(iter(inputs.values()), ()))}
+    return files, facts
+
+
+def main_source(interface: Mapping[str, Any]) -> str:
+    """The program's source."""
+    name = interface["name"]
+    buffers, reads, writes = [], [], []
+    for a in interface["inputs"]:
+        c = f"in_{a['argument']}"
+        buffers.append(f"static {a['ctype']} {c}[{max(a['elements'], 1)}];")
+        if a["elements"]:
+            reads.append(
+                f"    if (fread({c}, sizeof({a['ctype']}), {a['elements']}, in) != {a['elements']}) {{ break; }}"
+            )
+    if not reads:
+        reads.append("    if (fgetc(in) == EOF) { break; }")
+    for a in interface["outputs"]:
+        c = f"out_{a['argument']}"
+        buffers.append(f"static {a['ctype']} {c}[{max(a['elements'], 1)}];")
+        if a["elements"]:
+            test = f"fwrite({c}, sizeof({a['ctype']}), {a['elements']}, out) != {a['elements']}"
+            writes.append(f"    if ({test}) {{ return 1; }}")
+    passed = [f"in_{a['argument']}" for a in interface["inputs"]] + [
+        f"out_{a['argument']}" for a in interface["outputs"]
+    ]
+    sizes = [str(p["elements"] * np.dtype(p["dtype"]).itemsize) for p in interface["probes"]] or ["0"]
+    return MAIN.format(
+        name=name,
+        upper=name.upper(),
+        buffers="\n".join(buffers),
+        bytes=", ".join(sizes),
+        reads="\n".join(reads),
+        writes="\n".join(writes),
+        arguments=", ".join(passed),
+    )
+
+
+def packed(fields: list[Mapping[str, Any]], codes: Mapping[str, np.ndarray]) -> bytes:
+    """Frames of codes as the program reads them: little endian, tensor after tensor in every frame."""
+    count = len(next(iter(codes.values()), ()))
+    rows = [
+        np.ascontiguousarray(codes[f["name"]].reshape(count, -1).astype(np.dtype(f["dtype"]).newbyteorder("<")))
+        for f in fields
+    ]
+    if not rows:
+        return b"\0" * count
+    joined = np.concatenate([r.view(np.uint8).reshape(count, -1) for r in rows], axis=1)
+    return joined.tobytes()
+
+
+def unpacked(fields: list[Mapping[str, Any]], data: bytes, count: int) -> dict[str, np.ndarray]:
+    """The tensors [count, elements] of what the program wrote."""
+    sizes = [f["elements"] * np.dtype(f["dtype"]).itemsize for f in fields]
+    rows = np.frombuffer(data, np.uint8).reshape(count, sum(sizes))
+    ends = np.cumsum(sizes)
+    found = {}
+    for f, start, end in zip(fields, ends - sizes, ends, strict=True):
+        part = np.ascontiguousarray(rows[:, start:end])
+        found[f.get("name", f.get("layer"))] = part.view(np.dtype(f["dtype"]).newbyteorder("<")).reshape(count, -1)
+    return found

@@ -1,0 +1,93 @@
+"""Compiles the C sources of an artefact with its test program and runs it: here, or as an Arm program under QEMU."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgec.artefact import Artefact
+from edgec.backends.c.testbench import packed, unpacked
+from edgec.diagnostics import EdgecError
+from edgec.hw.arm.cores import find_core
+from edgec.hw.arm.qemu import run_aarch64, run_cortex_m
+from edgec.hw.arm.toolchain import HOST, compile_c
+from edgec.hw.tools.process import run
+
+FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fno-strict-aliasing")
+"""What the sources need: products and sums are rounded one by one, and tensors of several types share the arena."""
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
+
+
+@dataclass(frozen=True, eq=False)
+class CRun:
+    """Codes of the outputs by name and of the layers by name, [F, *shape]; executed instructions where counted."""
+
+    outputs: Mapping[str, np.ndarray]
+    layers: Mapping[str, np.ndarray]
+    instructions: int | None = None
+
+
+def run_program(
+    artefact: Artefact,
+    frames: Mapping[str, np.ndarray],
+    *,
+    core: str = HOST,
+    layers: bool = True,
+    timeout: float = 1800.0,
+) -> CRun:
+    """Run the artefact's code on `frames` of codes [F, *shape], on this machine or on `core` under QEMU.
+
+    `layers`: also what every step made. Raises E06xx for tools that are missing or fail, E0506 for a program that
+    ends in another way than it should."""
+    interface = artefact.manifest["interface"]
+    count = len(next(iter(frames.values()), ()))
+    name = interface["name"]
+    with tempfile.TemporaryDirectory(prefix="edgec-run-") as scratch:
+        folder = Path(scratch)
+        sources = [
+            artefact.path / f for f in [*interface["files"], artefact.manifest["interface"]["testbench"]["file"]]
+        ]
+        trace = [f"-D{name.upper()}_TRACE={name}_trace"] if layers else []
+        include = [artefact.path / "include", artefact.path / "src"]
+        program = compile_c(
+            sources, folder / "program", core=core, flags=[*FLAGS, *WARNINGS, *trace], include_dirs=include,
+            timeout=timeout,
+        )  # fmt: skip
+        (folder / "inputs.bin").write_bytes(packed(interface["inputs"], frames))
+        words = ["inputs.bin", "outputs.bin", *(["layers.bin"] if layers else [])]
+        _start(program, core, words, folder, timeout)
+        outputs = _read(folder / "outputs.bin", interface["outputs"], count)
+        found = _read(folder / "layers.bin", interface["probes"], count) if layers else {}
+    return CRun(
+        {a["name"]: outputs[a["name"]].reshape(count, *a["shape"]) for a in interface["outputs"]},
+        {p["layer"]: _placed(found[p["layer"]], p) for p in interface["probes"]} if layers else {},
+    )
+
+
+def _start(program: Path, core: str, words: list[str], folder: Path, timeout: float) -> None:
+    if core == HOST:
+        run([program, *words], cwd=folder, timeout=timeout)
+    elif find_core(core).bare:
+        run_cortex_m(program, core=core, args=words, timeout=timeout, count=False, cwd=folder)
+    else:
+        run_aarch64(program, cpu=find_core(core).qemu, args=words, timeout=timeout, count=False, cwd=folder)
+
+
+def _read(path: Path, fields: list[Mapping[str, Any]], count: int) -> dict[str, np.ndarray]:
+    data = path.read_bytes() if path.is_file() else b""
+    wanted = count * sum(f["elements"] * np.dtype(f["dtype"]).itemsize for f in fields)
+    if len(data) != wanted:
+        raise EdgecError("E0506", f"the program wrote {len(data)} bytes of {path.stem}, not {wanted}")
+    return unpacked(fields, data, count)
+
+
+def _placed(found: np.ndarray, probe: Mapping[str, Any]) -> np.ndarray:
+    """The tensor [F, *shape] inside the memory [F, elements] of its buffer."""
+    start = found[:, probe["offset"] :]
+    strides = (found.strides[0], *(s * found.itemsize for s in probe["strides"]))
+    return np.ascontiguousarray(np.lib.stride_tricks.as_strided(start, (len(found), *probe["shape"]), strides))
