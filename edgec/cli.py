@@ -423,7 +423,10 @@ def doctor(console: Console) -> None:
     from edgec.hw.tools.doctor import doctor as examine
 
     rows = [t.as_dict() for t in examine()]
-    console.table(rows, ["name", "status", "version", "source", "remedy"])
+    console.table(rows, ["name", "version", "source", "purpose"])
+    for row in rows:
+        if not row["usable"]:
+            console.say(f"\n{row['name']} cannot be used: {row['problem']}\n  fix: {row['remedy']}")
     console.finish({"tools": rows})
 
 

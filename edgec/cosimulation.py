@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,15 +66,9 @@ def choose_frames(
 
 def cache_folder() -> Path:
     """Where compiled simulators are kept, one folder for each content of the sources; artefacts stay as they are."""
-    root = os.environ.get("EDGEC_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(root).expanduser() / "edgec" / "verilator"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgecError(
-            "E0212", f"{folder} cannot be made", why=str(error), remedy="set EDGEC_CACHE to a folder"
-        ) from None
-    return folder
+    from edgec.hw.tools import cache
+
+    return cache.cache_folder("verilator")
 
 
 def design_files(artefact: Artefact, overlay: Mapping[str, bytes] | None, folder: Path) -> list[Path]:

@@ -1,15 +1,8 @@
-"""Compiles the engine once and calls it.
-
-The library is kept in the cache folder (EDGEC_CACHE) under a digest of source, flags and compiler, and appears there
-whole or not at all.
-"""
+"""Compiles the engine once, into the cache folder (EDGEC_CACHE), and calls it."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,12 +11,11 @@ from numpy.typing import NDArray
 
 from edgec.diagnostics import EdgecError
 from edgec.hw.toggle.model import INSTANT, Model
+from edgec.hw.tools.cache import compile_once
 from edgec.hw.tools.doctor import require_tools
-from edgec.hw.tools.process import disk_full_as_error, run
 
 SOURCES = [Path(__file__).with_name("native") / name for name in ("engine.cpp", "engine.hpp")]
 FLAGS = ("-O2", "-std=c++17", "-shared", "-fPIC")
-BUILD_TIMEOUT = 300.0  # seconds
 NO_CLOCK = 0xFFFFFFFF
 _POINTERS = (
     "kind", "flags", "inputs", "table", "first_in", "sequential", "in_net", "delays", "energies", "fan_start", "fan",
@@ -38,23 +30,7 @@ class _Description(ctypes.Structure):
 
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
-    compiler = require_tools(["c++"])["c++"]
-    parts = [*(path.read_bytes() for path in SOURCES), *(f.encode() for f in FLAGS), str(compiler.version).encode()]
-    digest = hashlib.sha256(b"\0".join(parts))
-    root = os.environ.get("EDGEC_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(root).expanduser() / "edgec" / "toggle"
-    final = folder / f"engine-{digest.hexdigest()[:16]}.so"
-    if not final.is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EdgecError(
-                "E0212", f"{folder} cannot be made", why=str(error), remedy="set EDGEC_CACHE to a folder"
-            ) from None
-        with disk_full_as_error(folder), tempfile.TemporaryDirectory(prefix="build-", dir=folder) as place:
-            made = Path(place) / "engine.so"
-            run([compiler.executable(), *FLAGS, "-o", made, SOURCES[0]], timeout=BUILD_TIMEOUT)
-            os.replace(made, final)
+    final = compile_once(require_tools(["c++"])["c++"], "toggle", "engine", SOURCES, FLAGS)
     library = ctypes.CDLL(str(final))
     pointer, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
     library.edgec_toggle_create.restype = pointer

@@ -1,4 +1,4 @@
-"""Finds the C++ compiler and make, which turn Verilator's output into a program."""
+"""Finds this machine's C and C++ compilers and make."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from edgec.hw.tools.tool import Tool, ask_version, locate
 
 CXX_PURPOSE = "compiling simulation models"
 CXX_REMEDY = "install g++ or clang++ from your system (Debian: apt-get install g++), or set CXX"
+CC_PURPOSE = "counting instructions in QEMU, C for this machine"
+CC_REMEDY = "install gcc or clang from your system (Debian: apt-get install gcc), or set CC"
 MAKE_REMEDY = "install GNU make from your system (Debian: apt-get install make), or set EDGEC_MAKE"
 
 
@@ -16,6 +18,12 @@ def find_cxx() -> Tool:
     """The C++ compiler: the one `CXX` names, else g++, clang++ or c++. Never raises."""
     path, source, problem = locate("CXX", ["g++", "clang++", "c++"])
     return _with_version("c++", CXX_PURPOSE, CXX_REMEDY, path, source, problem, r"(\d+\.\d+[.\d]*)")
+
+
+def find_cc() -> Tool:
+    """The C compiler: the one `CC` names, else gcc, clang or cc. Never raises."""
+    path, source, problem = locate("CC", ["gcc", "clang", "cc"])
+    return _with_version("cc", CC_PURPOSE, CC_REMEDY, path, source, problem, r"(\d+\.\d+[.\d]*)")
 
 
 def find_make() -> Tool:

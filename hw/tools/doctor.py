@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgec.hw.tools.cxx import find_cxx, find_make
+from edgec.hw.tools.arm import find_aarch64_gcc, find_arm_gcc, find_qemu_aarch64, find_qemu_system_arm, find_zig
+from edgec.hw.tools.cxx import find_cc, find_cxx, find_make
 from edgec.hw.tools.iverilog import find_iverilog
 from edgec.hw.tools.tool import Tool
 from edgec.hw.tools.verilator import find_verilator
@@ -14,6 +15,12 @@ FINDERS = {
     "verilator": find_verilator,
     "iverilog": find_iverilog,
     "yosys": find_yosys,
+    "cc": find_cc,
+    "zig": find_zig,
+    "aarch64-linux-gnu-gcc": find_aarch64_gcc,
+    "arm-none-eabi-gcc": find_arm_gcc,
+    "qemu-aarch64": find_qemu_aarch64,
+    "qemu-system-arm": find_qemu_system_arm,
 }
 
 

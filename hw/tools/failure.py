@@ -34,12 +34,16 @@ _CHILD_KILLED = re.compile(
 
 @dataclass(frozen=True)
 class Completed:
-    """A child that ended with an accepted exit status; `output` is stdout and stderr, at most the last 1 MiB."""
+    """A child that ended with an accepted exit status; `output` is stdout and stderr, at most the last 1 MiB.
+
+    Where they were kept apart, `stdout` has the whole of stdout and `output` is stderr.
+    """
 
     argv: tuple[str, ...]
     status: int
     output: str
     seconds: float
+    stdout: bytes = b""
 
 
 def raise_failure(name: str, done: Completed, remedy: str | None) -> NoReturn:

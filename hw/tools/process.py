@@ -26,6 +26,7 @@ __all__ = ["Completed", "disk_full_as_error", "run", "tail"]
 
 OUTPUT_LIMIT = 1 << 20  # bytes of output kept in memory: the last ones
 GRACE_SECONDS = 1.0  # between SIGTERM and SIGKILL
+STDOUT_LIMIT = 64 << 20  # bytes of a stdout that is a result; more is an error
 LOG_LIMIT = 64 << 20  # bytes written to a log: a child that never stops talking must not fill the disk
 
 
@@ -35,7 +36,9 @@ def run(
     cwd: str | Path | None = None,
     timeout: float,
     env: Mapping[str, str] | None = None,
+    inherit: bool = True,
     stdin: bytes | None = None,
+    apart: bool = False,
     log: str | Path | None = None,
     accept: Sequence[int] = (0,),
     remedy: str | None = None,
@@ -43,8 +46,10 @@ def run(
     """Run `argv` and wait for it.
 
     `timeout` is in seconds. `env` is added to this process's environment (the locale is C, so that messages can be
-    read by programs; make's own variables are dropped). `stdin` is given to the child, else it reads nothing. `log`
-    gets the output as it comes (64 MiB of it). `accept` lists the exit statuses that are results rather than failures.
+    read by programs; make's own variables are dropped), or stands alone without `inherit`. `stdin` is given to the
+    child, else it reads nothing. With `apart`, stdout is a result of its own (64 MiB at most, else E0602) and
+    `output` is stderr. `log` gets the output as it comes (64 MiB of it). `accept` lists the exit statuses that are
+    results rather than failures.
 
     Raises EdgecError: E0601 there is no such program, E0602 it failed, E0603 it was killed, E0604 it ran out of time,
     E0605 it cannot be executed, E0606 the disk is full.
@@ -56,8 +61,9 @@ def run(
         with disk_full_as_error(log or ""):
             sink = stack.enter_context(Path(log).open("ab", buffering=0)) if log is not None else None
         held = stack.enter_context(_HeldSignals())
-        child = _start(words, cwd, _environment(env), stdin is not None, remedy)
-        collector = _Collector(child.stdout, sink)
+        child = _start(words, cwd, _environment(env, inherit), stdin is not None, apart, remedy)
+        collector = _Collector(child.stderr if apart else child.stdout, sink)
+        results = _Collector(child.stdout, None, STDOUT_LIMIT) if apart else None
         if stdin is not None:
             threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True).start()
         try:
@@ -65,10 +71,11 @@ def run(
             timed_out = not _wait(child, start + timeout)
         finally:  # also on KeyboardInterrupt: nothing in the group survives
             _end_group(child)
-            output = collector.finish()
+            output = collector.finish().decode("utf-8", errors="replace")
+            stdout = results.finish() if results is not None else b""
     if collector.failure is not None:
         raise disk_error(str(log), collector.failure)
-    done = Completed(words, child.returncode, output, time.monotonic() - start)
+    done = Completed(words, child.returncode, output, time.monotonic() - start, stdout)
     if timed_out:
         raise EdgecError(
             "E0604",
@@ -77,6 +84,8 @@ def run(
             why=describe(done),
             remedy="give it more time with --timeout, or look into its last output for why it hangs",
         )
+    if results is not None and results.lost:
+        raise EdgecError("E0602", f"{name} wrote more than {STDOUT_LIMIT >> 20} MiB", op=name, why=describe(done))
     if child.returncode not in accept:
         raise_failure(name, done, remedy)
     return done
@@ -110,13 +119,15 @@ class _HeldSignals:
         self.release()
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+def _environment(extra: Mapping[str, str] | None, inherit: bool) -> dict[str, str]:
+    if not inherit:
+        return {"LC_ALL": "C", **(extra or {})}
     ours = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LANGUAGE")}
     return {**ours, "LC_ALL": "C", **(extra or {})}
 
 
 def _start(
-    words: tuple[str, ...], cwd: str | Path | None, env: dict[str, str], feed: bool, remedy: str | None
+    words: tuple[str, ...], cwd: str | Path | None, env: dict[str, str], feed: bool, apart: bool, remedy: str | None
 ) -> subprocess.Popen[bytes]:
     name = Path(words[0]).name
     if cwd is not None and not Path(cwd).is_dir():  # Popen reports this like a missing program
@@ -128,7 +139,7 @@ def _start(
             env=env,
             start_new_session=True,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE if apart else subprocess.STDOUT,
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
         )
     except FileNotFoundError as error:
@@ -173,9 +184,10 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
 class _Collector:
     """Reads the child's output on a thread of its own, so that a full pipe never blocks the child."""
 
-    def __init__(self, stream: IO[bytes] | None, sink: BinaryIO | None) -> None:
+    def __init__(self, stream: IO[bytes] | None, sink: BinaryIO | None, limit: int | None = None) -> None:
         assert stream is not None
         self.failure: OSError | None = None
+        self.limit, self.lost = limit or OUTPUT_LIMIT, False
         self._stream, self._sink, self._kept = stream, sink, bytearray()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -184,8 +196,9 @@ class _Collector:
         written = 0
         while block := self._stream.read1(1 << 16):  # type: ignore[attr-defined]
             self._kept += block
-            if len(self._kept) > 2 * OUTPUT_LIMIT:
-                del self._kept[:-OUTPUT_LIMIT]
+            if len(self._kept) > 2 * self.limit:
+                del self._kept[: -self.limit]
+                self.lost = True
             if self._sink is not None and self.failure is None and written < LOG_LIMIT:
                 try:
                     written += self._sink.write(block)
@@ -195,12 +208,13 @@ class _Collector:
                 except ValueError:  # closed: nobody waits for this output any more
                     return
 
-    def finish(self) -> str:
+    def finish(self) -> bytes:
         # A grandchild that left the group may hold the pipe open; its output is not waited for.
         self._thread.join(timeout=GRACE_SECONDS)
         if not self._thread.is_alive():
             self._stream.close()
-        return bytes(self._kept[-OUTPUT_LIMIT:]).decode("utf-8", errors="replace")
+        self.lost |= len(self._kept) > self.limit
+        return bytes(self._kept[-self.limit :])
 
 
 def _feed(stream: IO[bytes] | None, data: bytes) -> None:

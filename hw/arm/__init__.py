@@ -1,0 +1,1 @@
+"""Arm without boards: C is cross compiled, run under QEMU, and its instructions are counted."""
