@@ -9,6 +9,7 @@ import numpy as np
 from edgec.backends.c import scalar as c
 from edgec.backends.c.codes import base_of
 from edgec.backends.c.scalar import FLOATS, NUMBERS, UP, Body, Kind, Scalar, integer, integer_type, number
+from edgec.backends.c.small_float import decode_float, encode_float
 from edgec.formats import Format, FormatError, Quantizer
 from edgec.formats_compressed import Binary as BinaryFormat
 from edgec.ops import (
@@ -17,7 +18,9 @@ from edgec.ops import (
     Binary,
     Cast,
     Clip,
+    DecodeFloat,
     Dequantize,
+    EncodeFloat,
     Lut,
     Mul,
     MultiThreshold,
@@ -108,6 +111,10 @@ def element(op: Op, body: Body, values: Values, along: Along, table: Callable[[n
             levels = op.table.levels
             at = f"{table(levels)}[{values(0).code} - {integer(op.x.format.code_range[0])}]"
             return body.let(at, int(levels.min()), int(levels.max()))
+        case DecodeFloat():
+            return decode_float(op, body, values(0))
+        case EncodeFloat():
+            return encode_float(op, body, values(0))
     raise FormatError(f"{op.mnemonic} has no C code")
 
 

@@ -20,7 +20,8 @@ EMITTERS: Mapping[str, str] = {
     "dense": "mac:mac", "conv": "mac:mac", "conv_transpose": "mac:conv_transpose", "mat_mul": "mac:matmul",
     "max_pool": "pool:max_pool", "avg_pool": "pool:avg_pool", "reduce": "rows:reduce", "arg_max": "rows:arg_max",
     "softmax": "rows:softmax", "normalize": "rows:normalize", "concat": "moves:concat", "reshape": "moves:reshape",
-    "pad": "moves:pad", "gather": "moves:gather", "resize": "moves:resize",
+    "pad": "moves:pad", "normalize_pow2": "detector:normalize_pow2",
+    "pack_bits": "detector:pack_bits", "gather": "moves:gather", "resize": "moves:resize",
 }  # fmt: skip
 """Mnemonic of an anchor -> module and function that write the body of its step."""
 
@@ -208,5 +209,5 @@ class Sources:
             pointer = self.constants.array(data, as_is=True)
         else:
             pointer = place(source.buffer, self.schedule, self.labels, const=True)
-        lines = ["  {", f"    const {kind} *x0 = {pointer};", f"    {kind} *y = {self.labels[target.buffer]};"]
+        lines = ["  {", f"    const {kind} *from_ = {pointer};", f"    {kind} *to_ = {self.labels[target.buffer]};"]
         return [*lines, *("  " + line for line in copied(source, target)), "  }"]

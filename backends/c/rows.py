@@ -120,7 +120,7 @@ def _row_marks(w: Writer, op: Softmax | Normalize, axes: tuple[int, ...]) -> tup
     return outer, {a: (f"r{a}" if a in axes else f"i{a}") for a in range(len(op.shape))}
 
 
-def _over_rows(w: Writer, op: Op, outer: list[int], axes: tuple[int, ...], first: list[str], last: list[str]):
+def over_rows(w: Writer, outer: list[int], axes: tuple[int, ...], first: list[str], last: list[str]) -> list[str]:
     """`first` once a row, then `last` on every element of it."""
     lines = []
     for depth, a in enumerate(outer):
@@ -150,9 +150,7 @@ def softmax(w: Writer, op: Softmax) -> list[str]:
     kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
     shifted = f"((double){value} - top)"
     text = f"{shifted} - log(sum)" if op.log else f"exp({shifted}) / sum"
-    return _over_rows(
-        w, op, outer, (axis,), first, w.epilogue(body, body.let_number(f"({NUMBERS[kind]})({text})", kind))
-    )
+    return over_rows(w, outer, (axis,), first, w.epilogue(body, body.let_number(f"({NUMBERS[kind]})({text})", kind)))
 
 
 def normalize(w: Writer, op: Normalize) -> list[str]:
@@ -180,4 +178,4 @@ def normalize(w: Writer, op: Normalize) -> list[str]:
             if not isinstance(parameter, Constant):
                 raise FormatError("parameters that are computed")
             y = body.let_number(f"{y.code} {sign} {w.read(body, parameter).code}", kind)
-    return _over_rows(w, op, outer, axes, first, w.epilogue(body, y))
+    return over_rows(w, outer, axes, first, w.epilogue(body, y))

@@ -132,13 +132,19 @@ def multiply(body: Body, a: Scalar, b: Scalar) -> Scalar:
 def maximum(body: Body, a: Scalar, value: int) -> Scalar:
     if a.lo >= value:
         return a
-    return body.let(f"{a.code} < {integer(value)} ? {integer(value)} : {a.code}", value, max(a.hi, value))
+    return _picked(body, f"{a.code} < {integer(value)} ? {integer(value)} : {a.code}", a, value, max(a.hi, value))
 
 
 def minimum(body: Body, a: Scalar, value: int) -> Scalar:
     if a.hi <= value:
         return a
-    return body.let(f"{a.code} > {integer(value)} ? {integer(value)} : {a.code}", min(a.lo, value), value)
+    return _picked(body, f"{a.code} > {integer(value)} ? {integer(value)} : {a.code}", a, min(a.lo, value), value)
+
+
+def _picked(body: Body, choice: str, a: Scalar, lo: int, hi: int) -> Scalar:
+    """`a` or a bound; narrowed where the bounds allow a smaller type."""
+    narrow = integer_type(lo, hi)
+    return body.let(choice if narrow == a.ctype else f"({narrow})({choice})", lo, hi)
 
 
 UP = {

@@ -24,8 +24,10 @@ from edgec.ops import (
     Constant,
     Conv,
     ConvTranspose,
+    DecodeFloat,
     Dense,
     Dequantize,
+    EncodeFloat,
     Gather,
     Get,
     Input,
@@ -53,7 +55,7 @@ from edgec.ops import (
 
 ELEMENTWISE = (
     Add, Sub, Mul, Relu, Clip, PRelu, Unary, Binary, Where, BatchNorm, Quantize, Dequantize, Cast, Requantize,
-    RequantizeFloat, MultiThreshold, Lut,
+    RequantizeFloat, MultiThreshold, Lut, DecodeFloat, EncodeFloat,
 )  # fmt: skip
 """Ops whose result at one place depends on their operands at that place."""
 WITH_EPILOGUE = (

@@ -290,11 +290,18 @@ def _chain(g: _Gates, node: Add, given: list[Literals]) -> Literals:
 
 
 def _at_least(g: _Gates, node: AtLeast, given: list[Literals]) -> Literals:
-    """x >= y: generate and propagate bit by bit, joined in a balanced tree, highest bits last."""
+    """x >= y: generate and propagate bit by bit, joined in a balanced tree, highest bits last; against a constant a
+    chain of one gate a bit above its lowest 1, as synthesis makes it."""
     width = Interval.hull([node.x.interval, node.y.interval]).width
     x, y = resized(given[0], node.x, width), resized(given[1], node.y, width)
     if node.x.signed or node.y.signed:  # the sign counts the other way
         x, y = np.append(x[:-1], x[-1] ^ 1), np.append(y[:-1], y[-1] ^ 1)
+    if (y < 2).all() or (x < 2).all():
+        reached = np.array([ONE], np.int64)
+        for a, b in zip(x, y, strict=True):
+            generate = g.conj(np.array([a]), np.array([b]) ^ 1)
+            reached = g.disj(generate, g.conj(reached, g.disj(np.array([a]), np.array([b]) ^ 1)))
+        return reached
     generate, propagate = g.conj(x, y ^ 1), g.disj(x, y ^ 1)
     propagate[0], generate[0] = generate[0], propagate[0]  # equal numbers count: a carry comes in at the bottom
     propagate[0] = ZERO

@@ -204,9 +204,9 @@ def batch_norm(op: BatchNorm, x: np.ndarray, *parameters: np.ndarray) -> np.ndar
 
 @evaluates(Softmax)
 def softmax(op: Softmax, x: np.ndarray) -> np.ndarray:
+    """In float64 and rounded once, so that a quantiser behind it sees the same numbers on every machine."""
     axis = op.axis % len(op.shape) + 1
-    shifted = x - x.max(axis=axis, keepdims=True)
-    if op.log:
-        return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    shifted = x.astype(np.float64) - x.max(axis=axis, keepdims=True)
     e = np.exp(shifted)
-    return e / e.sum(axis=axis, keepdims=True)
+    total = e.sum(axis=axis, keepdims=True)
+    return (shifted - np.log(total) if op.log else e / total).astype(op.format.dtype)

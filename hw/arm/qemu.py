@@ -104,13 +104,14 @@ def run_cortex_m(
     stdin: bytes | None = None,
     timeout: float = 60.0,
     count: bool = True,
+    cwd: str | Path | None = None,
     accept: Sequence[int] = (0,),
 ) -> Run:
     """Run a Cortex-M program that `compile_c` linked, on the board of its core, and with `count` count instructions.
 
     Its files are the host's, by semihosting: stdin, stdout and stderr as given here. `core`: an M core of
     `edgec.hw.arm.cores.CORES`; `machine`: another board of `qemu-system-arm -machine help`. `args` are words without
-    spaces and commas. An unhandled fault ends with status 1 and a message.
+    spaces and commas, `cwd` the folder that its files are in. An unhandled fault ends with status 1 and a message.
 
     Raises EdgecError as `run_aarch64` does.
     """
@@ -127,7 +128,8 @@ def run_cortex_m(
         counts = Path(scratch) / "counts"
         words = [qemu.executable(), "-machine", board, *BOARD, "-semihosting-config", semihosting, "-kernel", program]
         words += plugin_option(qemu, counts) if count else []
-        done = run(words, cwd=scratch, timeout=timeout, inherit=False, stdin=stdin, apart=True, accept=ANY_STATUS)
+        place = cwd or scratch
+        done = run(words, cwd=place, timeout=timeout, inherit=False, stdin=stdin, apart=True, accept=ANY_STATUS)
         _check(done, program.name, core, accept)
         return _result(done, read_counts(counts) if count else None)
 

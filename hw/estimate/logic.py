@@ -177,7 +177,10 @@ class LogicModel:
             inside = driver != INPUT if part is not toggles else np.ones(len(driver), bool)
             transitions += np.bincount(driver[inside], part.transitions[inside], DRIVERS)
             loaded += np.bincount(driver[inside], part.transitions[inside] * (load[inside] - 3.0), DRIVERS)
-        out = float(count(outputs[:, 1:] ^ outputs[:, :-1]).sum())
+        ports = np.zeros(levels.netlist.nets, bool)
+        ports[levels.netlist.inputs] = from_ports(kernel)
+        driven = outputs[~ports[levels.netlist.outputs >> 1]]  # a wire from a port has its energy outside
+        out = float(count(driven[:, 1:] ^ driven[:, :-1]).sum())
         return Counts(transitions / pairs, loaded / pairs, out / pairs)
 
     def parts(self, counts: Counts) -> dict[str, float]:

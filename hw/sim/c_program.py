@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgec.artefact import Artefact
-from edgec.backends.c.testbench import packed, unpacked
+from edgec.backend import BuildPlan
+from edgec.backends.c.testbench import main_source, packed, unpacked
 from edgec.diagnostics import EdgecError
 from edgec.hw.arm.cores import find_core
 from edgec.hw.arm.qemu import run_aarch64, run_cortex_m
@@ -45,18 +46,44 @@ def run_program(
     `layers`: also what every step made. Raises E06xx for tools that are missing or fail, E0506 for a program that
     ends in another way than it should."""
     interface = artefact.manifest["interface"]
+    main = interface["testbench"]["file"]
+    return run_sources(artefact.path, main, interface, frames, core=core, layers=layers, timeout=timeout)
+
+
+def run_plan(plan: BuildPlan, frames: Mapping[str, np.ndarray], **options: Any) -> CRun:
+    """The same for a plan that was not written; `options` as for `run_sources`."""
+    with tempfile.TemporaryDirectory(prefix="edgec-plan-") as scratch:
+        root = Path(scratch)
+        for name, data in {**plan.files, "main.c": main_source(plan.interface).encode()}.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(data)
+        return run_sources(root, "main.c", plan.interface, frames, **options)
+
+
+def run_sources(
+    root: Path,
+    main: str,
+    interface: Mapping[str, Any],
+    frames: Mapping[str, np.ndarray],
+    *,
+    core: str = HOST,
+    layers: bool = True,
+    flags: Sequence[str] = (),
+    compiler: str | None = None,
+    timeout: float = 600.0,
+) -> CRun:
+    """Compile the sources below `root` with the test program `main`, run it on `frames`, read what it wrote.
+
+    `flags` are added for compiler and linker."""
     count = len(next(iter(frames.values()), ()))
     name = interface["name"]
     with tempfile.TemporaryDirectory(prefix="edgec-run-") as scratch:
         folder = Path(scratch)
-        sources = [
-            artefact.path / f for f in [*interface["files"], artefact.manifest["interface"]["testbench"]["file"]]
-        ]
         trace = [f"-D{name.upper()}_TRACE={name}_trace"] if layers else []
-        include = [artefact.path / "include", artefact.path / "src"]
         program = compile_c(
-            sources, folder / "program", core=core, flags=[*FLAGS, *WARNINGS, *trace], include_dirs=include,
-            timeout=timeout,
+            [root / f for f in [*interface["files"], main]], folder / "program", core=core, compiler=compiler,
+            flags=[*FLAGS, *WARNINGS, *trace, *flags], link_flags=flags,
+            include_dirs=[root / "include", root / "src"], timeout=timeout,
         )  # fmt: skip
         (folder / "inputs.bin").write_bytes(packed(interface["inputs"], frames))
         words = ["inputs.bin", "outputs.bin", *(["layers.bin"] if layers else [])]
