@@ -190,9 +190,9 @@ def divide_round(body: Body, a: Scalar, divisor: Scalar, rounding: Rounding) -> 
     whole = body.let(f"({kind})({x} / {d})", -bound, bound)
     rest = body.let(f"({kind})({x} % {d})", -divisor.hi, divisor.hi)
     q = body.let(f"({integer_type(-bound, bound)})({whole.code} - ({rest.code} < 0 ? 1 : 0))", -bound, bound)
-    r = body.let(f"({kind})(2 * ({kind})({rest.code} + ({rest.code} < 0 ? {d} : 0)))", 0, 2 * divisor.hi)
     if rounding == "floor":
         return q
+    r = body.let(f"({kind})(2 * ({kind})({rest.code} + ({rest.code} < 0 ? {d} : 0)))", 0, 2 * divisor.hi)
     rule = "{r} >= {h}" if rounding == "half_up" else UP[rounding]
     up = rule.format(r=r.code, a=a.code, q=q.code, h=d)
     return body.let(f"{q.code} + (({up}) ? 1 : 0)", -bound, bound)
