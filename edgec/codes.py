@@ -257,4 +257,9 @@ CODES: dict[str, Code] = {
         "The integer rule rounds the exact product of accumulator and multiplier once; onnxruntime rounds both to 24 "
         "bits first. Codes can differ by one where the exact value lies next to the middle between two codes.",
     ),
+    "N0005": Code(
+        "sums of rescaled tensors in 32 bits",
+        "A target of C code adds rescaled tensors (residuals) in 32-bit registers, with coarser multipliers than the "
+        "exact rule. Codes can differ by one where the exact value lies next to the middle between two codes.",
+    ),
 }

@@ -55,7 +55,8 @@ def test_a_residual_is_added_in_place() -> None:
     first = conv(x)
     joined = Add(conv(conv(first)), first, out)
     made = check(graph_of(conv(joined)))
-    assert made.interface["memory"]["arena_bytes"] == 2 * 4 * 36  # the skip and one more: the sum takes the skip's place
+    # the skip, whose place the sum takes, and one more
+    assert made.interface["memory"]["arena_bytes"] == 2 * 4 * 36
 
 
 def _array(view: View, memory: np.ndarray) -> np.ndarray:
@@ -82,7 +83,10 @@ def test_views_are_what_numpy_makes(data: st.DataObject) -> None:
             new = Transpose(op, tuple(data.draw(st.permutations(range(rank)))))
             wanted = array.transpose(new.perm)  # type: ignore[attr-defined]
         elif kind == "slice":
-            cuts = [data.draw(st.sampled_from([(0, n, 1), (n // 2, n, 1), (0, n, 2), (n - 1, -n - 1, -1)])) for n in op.shape]
+            cuts = [
+                data.draw(st.sampled_from([(0, n, 1), (n // 2, n, 1), (0, n, 2), (n - 1, -n - 1, -1)]))
+                for n in op.shape
+            ]
             new = Slice(op, *zip(*cuts, strict=True))
             wanted = array[new.slices()]  # type: ignore[attr-defined]
         elif kind == "expand":

@@ -42,7 +42,7 @@ from edgec.ops.elementwise import UNARY_FUNCTIONS
 from edgec.rounding import OVERFLOWS, ROUNDINGS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-from every_op import every_op  # noqa: E402
+from every_op import every_op
 
 WITHOUT = {"split"}
 """Ops with several results: what takes one of them is tested."""
@@ -124,7 +124,9 @@ def _step(draw: st.DrawFn, rng: np.random.Generator, y: Op) -> Op:
         case "transpose":
             return Transpose(y, tuple(draw(st.permutations(range(rank)))))
         case "reshape":
-            return Reshape(y, (1, y.tensor.size) if draw(st.booleans()) else (1, y.shape[-1], -(-y.tensor.size // y.shape[-1])))
+            return Reshape(
+                y, (1, y.tensor.size) if draw(st.booleans()) else (1, y.shape[-1], -(-y.tensor.size // y.shape[-1]))
+            )
         case "slice":
             stops = tuple(n if n < 3 else n - 1 for n in y.shape)
             return Slice(y, (0,) * rank, stops, (1,) * (rank - 1) + (draw(st.sampled_from([1, 2])),))
@@ -145,8 +147,15 @@ def _step(draw: st.DrawFn, rng: np.random.Generator, y: Op) -> Op:
         case "conv" | "depthwise":
             groups = y.shape[1] if kind == "depthwise" else 1
             outputs = y.shape[1] * 2 if kind == "depthwise" else draw(st.integers(1, 4))
-            w = drawn(rng, draw(st.sampled_from([Fixed(6, 1), Ternary(), Pow2(4), Binary()])), outputs, y.shape[1] // groups, 2, 2)
-            pads = draw(st.sampled_from([(0, 0, 0, 0), (1, 0, 1, 1)])) if w.format.has_zero or True else (0,) * 4
+            w = drawn(
+                rng,
+                draw(st.sampled_from([Fixed(6, 1), Ternary(), Pow2(4), Binary()])),
+                outputs,
+                y.shape[1] // groups,
+                2,
+                2,
+            )
+            pads = draw(st.sampled_from([(0, 0, 0, 0), (1, 0, 1, 1)]))
             product = Quantizer(Fixed(8, 4), "floor") if dyadic and draw(st.booleans()) else None
             b = drawn(rng, Fixed(6, 2), outputs) if dyadic and draw(st.booleans()) else None
             return Conv(y, w, b, (draw(st.sampled_from([1, 2])), 1), pads, groups=groups, product=product,
