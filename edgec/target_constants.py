@@ -86,6 +86,8 @@ OPTIONS: dict[str, Known] = {
     "adder_cells": Known("", 0, 1, "1: the library has full adder cells, 0: adders are made of gates"),
     "calibrated": Known("", 0, 1, "1: the constants were fitted to synthesis and gate-level simulation"),
     "max_area_kge": Known("kGE", 1e-3, 1e6, "largest network that is built without --max-area"),
+    "core": Known("", 1, 1, "1: the name of the target is that of a core that C code is compiled for"),
+    "dotprod": Known("", 0, 1, "1: the core has the 8-bit dot products of Armv8.2-A"),
 }
 
 ANCHOR_FIGURES: dict[str, Known] = {

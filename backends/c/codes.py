@@ -9,6 +9,7 @@ import numpy as np
 from edgec.backends.c.scalar import FLOATS, Body, Scalar, integer
 from edgec.formats import Affine, Fixed, Format, FormatError, Integer
 from edgec.formats_compressed import Binary, Sparse, Ternary
+from edgec.ops import Constant
 
 if TYPE_CHECKING:
     from edgec.backends.c.constants import Constants
@@ -65,3 +66,13 @@ def store(fmt: Format, value: Scalar) -> str:
     if isinstance(base_of(fmt), Binary):
         return f"(uint8_t)({value.code} > 0)"
     raise FormatError(f"results in {fmt} are not written by C code")
+
+
+def centred_levels(op: Constant) -> np.ndarray:
+    """Levels of constant weights with their zero points subtracted, int64."""
+    zero = op.format.zero_point_array
+    if op.format.axis is not None and zero.size > 1:
+        shape = [1] * len(op.shape)
+        shape[op.format.axis] = zero.size
+        zero = zero.reshape(shape)
+    return op.levels - zero

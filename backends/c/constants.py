@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,11 +13,16 @@ PER_LINE = 24
 
 
 class Constants:
-    """Arrays by content. `array` gives the C name of one."""
+    """Arrays by content, and functions that several steps call. `array` gives the C name of an array.
+
+    Arrays that are asked for while `guard` holds a condition of the preprocessor exist only under it."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.arrays: list[tuple[str, np.ndarray]] = []
+        self.functions: dict[str, str] = {}
+        self.guard = ""
+        self.guards: dict[str, str] = {}
         self._known: dict[bytes, str] = {}
 
     def array(self, values: np.ndarray, *, as_is: bool = False) -> str:
@@ -31,25 +36,31 @@ class Constants:
         if key not in self._known:
             self._known[key] = f"{self.prefix}_k{len(self.arrays)}"
             self.arrays.append((self._known[key], values))
-        return self._known[key]
+            self.guards[self._known[key]] = self.guard
+        name = self._known[key]
+        if self.guards[name] != self.guard:
+            self.guards[name] = ""
+        return name
 
-    def dtype(self, name: str) -> np.dtype:
-        """The stored type of the array `name`."""
-        return next(a.dtype for n, a in self.arrays if n == name)
-
-    @property
-    def bytes(self) -> int:
-        return sum(a.nbytes for _, a in self.arrays)
+    def bytes(self, guard: str = "") -> int:
+        """Bytes of all arrays that exist where `guard` holds."""
+        return sum(a.nbytes for name, a in self.arrays if self.guards[name] in ("", guard))
 
     def declarations(self) -> list[str]:
-        return [f"extern const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}];" for name, a in self.arrays]
+        return self._lines(lambda name, a: [f"extern const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}];"])
 
     def definitions(self) -> list[str]:
+        def one(name: str, a: np.ndarray) -> list[str]:
+            head = f"const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}] = {{"
+            return [head, *initialisers(a), "};"]
+
+        return self._lines(one)
+
+    def _lines(self, write: Callable[[str, np.ndarray], list[str]]) -> list[str]:
         lines = []
         for name, a in self.arrays:
-            lines.append(f"const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}] = {{")
-            lines += initialisers(a)
-            lines.append("};")
+            guard = self.guards[name]
+            lines += [*([f"#if {guard}"] if guard else []), *write(name, a), *(["#endif"] if guard else [])]
         return lines
 
 

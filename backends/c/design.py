@@ -45,7 +45,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name)
+    schedule = scheduled(graph, name, dot=bool(target is not None and target.options.get("dotprod")))
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
@@ -59,7 +59,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         "c",
         {path: text.encode() for path, text in files.items()},
         kernels,
-        interface(schedule, sources),
+        interface(schedule, sources, target.name if target is not None and "core" in target.options else None),
         network_id=network_id(schedule),
         graph=graph,
     )
@@ -152,7 +152,7 @@ def _mac_kind(op: Op) -> str:
     return "mac_i8" if max(o.format.bits for o in op.operands[:2]) <= 8 else "mac_i16"
 
 
-def interface(schedule: Schedule, sources: Sources) -> dict[str, Any]:
+def interface(schedule: Schedule, sources: Sources, core: str | None) -> dict[str, Any]:
     """What the manifest says of the C code: arguments, memory map, and what every step leaves where."""
     names = Printer(schedule.graph).names
 
@@ -170,6 +170,7 @@ def interface(schedule: Schedule, sources: Sources) -> dict[str, Any]:
     memory = schedule.memory
     return {
         "name": sources.name,
+        "core": core,
         "header": f"include/{sources.name}.h",
         "files": [f"src/{sources.name}.c", f"src/{sources.name}_constants.c"],
         "inputs": [argument(n, v, sources.inputs[n]) for n, v in schedule.inputs.items()],
@@ -177,7 +178,7 @@ def interface(schedule: Schedule, sources: Sources) -> dict[str, Any]:
         "memory": {
             "arena_bytes": memory.arena,
             "arena_lower_bound": memory.bound,
-            "constant_bytes": sources.constants.bytes,
+            "constant_bytes": sources.constant_bytes,
             "map": memory.rows(),
         },
         "probes": probes,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgec import __version__
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
+from edgec.backends.c.dot.steps import body as dot_body
 from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.view import Buffer, View
 from edgec.backends.c.writer import Writer, copied
@@ -33,6 +34,7 @@ class Function:
     name: str
     text: str
     arguments: tuple[Buffer, ...]
+    scratch: tuple[Buffer, ...] = ()
 
 
 def emitter(op: Op) -> Callable[[Writer, Op], list[str]]:
@@ -46,12 +48,37 @@ def emitter(op: Op) -> Callable[[Writer, Op], list[str]]:
 def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) -> Function:
     """The function of one step. Raises FormatError for what has no C code."""
     writer = Writer(schedule, step, constants)
+    constants.guard = f"!{prefix.upper()}_DOT" if step.layer is not None else ""
     lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
+    if step.layer is not None:
+        constants.guard = f"{prefix.upper()}_DOT"
+        fast = dot_body(step.layer, schedule.views[step.layer.op.x], writer.result, constants, step.scratch)
+        unused = [] if step.scratch is None else ["  (void)scratch;"]
+        lines = [f"#if {constants.guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
+        constants.guard = ""
+    lines = [*filled(writer.result), *lines]
     name = f"{prefix}_{step.name}"
     layers = ", ".join(dict.fromkeys(n for op in step.ops for n in op.loc))
     about = comment(f"{layers or step.result.label}: {' '.join(str(o.mnemonic) for o in step.ops)}")
-    text = "\n".join([about, writer.signature(name) + " {", *lines, "}"])
-    return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers))  # type: ignore[arg-type]
+    text = "\n".join([about, writer.signature(name, step.scratch is not None) + " {", *lines, "}"])
+    room = () if step.scratch is None else (step.scratch.buffer,)
+    return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers), room)  # type: ignore[arg-type]
+
+
+def filled(y: View) -> list[str]:
+    """Statements that write the halo of a result."""
+    if not any(y.buffer.halo):
+        return []
+    _, channels, height, width = y.shape
+    _, left, _, right = y.buffer.halo
+    row, code = y.strides[2], y.buffer.fill
+    lines = [f"  memset(y, {code}, {y.offset});"] if y.offset else []
+    gap, start = (left + right) * channels, y.offset + width * channels
+    if gap and height > 1:
+        inside = f"    memset(y + {start} + r * {row}, {code}, {gap});"
+        lines += [f"  for (int32_t r = 0; r < {height - 1}; r++) {{", inside, "  }"]
+    behind = y.offset + (height - 1) * row + width * channels
+    return [*lines, f"  memset(y + {behind}, {code}, {y.buffer.elements - behind});"]
 
 
 def comment(text: str) -> str:
@@ -127,6 +154,11 @@ class Sources:
         self.labels: dict[Buffer, str] = {v.buffer: self.inputs[n] for n, v in schedule.inputs.items()}
         self.labels |= {v.buffer: self.outputs[n] for n, v in schedule.outputs.items()}
 
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the constants in the code for the target."""
+        return self.constants.bytes(f"{self.name.upper()}_DOT" if self.constants.functions else "")
+
     def parameters(self) -> str:
         parts = [f"const {ctype(v.buffer.format)} *{self.inputs[n]}" for n, v in self.schedule.inputs.items()]
         parts += [f"{ctype(v.buffer.format)} *{self.outputs[n]}" for n, v in self.schedule.outputs.items()]
@@ -143,7 +175,7 @@ class Sources:
             "",
             f"#define {upper}_ARENA_BYTES {max(s.memory.arena, 1)}",
             f"#define {upper}_ARENA_ALIGNMENT 16",
-            f"#define {upper}_CONSTANT_BYTES {self.constants.bytes}",
+            f"#define {upper}_CONSTANT_BYTES {self.constant_bytes}",
         ]
         for which, views, labels in (("INPUT", s.inputs, self.inputs), ("OUTPUT", s.outputs, self.outputs)):
             for label, view in views.items():
@@ -171,6 +203,10 @@ class Sources:
     def constants_header(self) -> str:
         guard = f"{self.name.upper()}_CONSTANTS_H"
         lines = [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""]
+        if self.constants.functions:
+            upper = self.name.upper()
+            arm = f"defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD) && !defined({upper}_PORTABLE)"
+            lines += [f"#if {arm}", f"#define {upper}_DOT 1", "#else", f"#define {upper}_DOT 0", "#endif", ""]
         return "\n".join([*lines, *self.constants.declarations(), "", f"#endif /* {guard} */"]) + "\n"
 
     def constants_source(self) -> str:
@@ -179,12 +215,27 @@ class Sources:
 
     def model_source(self) -> str:
         bodies = "\n\n".join(f.text for f in self.functions)
+        upper = self.name.upper()
         head = [f'#include "{self.name}.h"', "", "#include <math.h>", "", f'#include "{self.name}_constants.h"', ""]
         head += [f"#ifndef {self.name.upper()}_TRACE", "/* Called after every step with what it made, for tests. */"]
         head += [f"#define {self.name.upper()}_TRACE(step, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int step, const void *data);", "#endif", ""]
         if "_half(" in bodies:
             head.append(HALF.replace("@", f"{self.name}_"))
+        shared = "\n".join(self.constants.functions.values())
+        if shared:
+            guarded = [
+                f"#if {upper}_DOT",
+                "#include <arm_neon.h>",
+                "#include <stddef.h>",
+                "",
+                shared.replace("@", f"{self.name}_"),
+                "#endif",
+                "",
+            ]
+            head += guarded
+        if "memset(" in bodies or "memcpy(" in shared:
+            head[4:4] = ["#include <string.h>"]
         return "\n".join([*head, bodies, "", *self.run(), ""])
 
     def run(self) -> list[str]:
@@ -195,7 +246,8 @@ class Sources:
             target = s.views[step.result].buffer
             arguments = [place(b, s, self.labels, const=True) for b in made.arguments]
             arguments.append(place(target, s, self.labels, const=False))
-            lines.append(f"  {made.name}({', '.join(arguments)});")
+            room = [place(b, s, self.labels, const=False) for b in made.scratch]
+            lines.append(f"  {made.name}({', '.join([*arguments, *room])});")
             lines.append(f"  {upper}_TRACE({k}, {arguments[-1]});")
         for k, (source, target) in enumerate(s.copies):
             lines += self._copy(k, source, target)

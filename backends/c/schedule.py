@@ -7,10 +7,13 @@ registers. Steps run in the order of their last op.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from edgec.backends.c.dot.match import DotLayer, matched
+from edgec.backends.c.dot.steps import reads_as_it_is, scratch, suits
 from edgec.backends.c.memory import Allocation, MemoryPlan, pack
-from edgec.backends.c.view import MOVES, Buffer, View, channels_last, dense, moved
+from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
 from edgec.formats import TensorType
 from edgec.graph import Graph
 from edgec.ops import (
@@ -75,6 +78,10 @@ class Step:
     reads: tuple[Op, ...] = ()
     in_place: Op | None = None
     """The operand whose memory the result takes over."""
+    layer: DotLayer | None = None
+    """What dot-product code needs to know, where it does the step."""
+    scratch: View | None = None
+    """Where that code copies its operand first."""
 
     @property
     def result(self) -> Op:
@@ -103,8 +110,8 @@ class Schedule:
     copies: tuple[tuple[View, View], ...] = ()
 
 
-def grouped(graph: Graph) -> list[tuple[Op, ...]]:
-    """The ops of every step, those of one step in order."""
+def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
+    """The ops of every step, those of one step in order; with `dot` only what dot-product code does joins its steps."""
     group: dict[Op, list[Op]] = {}
     position = {op: i for i, op in enumerate(graph.ops)}
     for op in graph.ops:
@@ -122,6 +129,8 @@ def grouped(graph: Graph) -> list[tuple[Op, ...]]:
                 with_anchor = not isinstance(theirs[0], ELEMENTWISE)
                 if with_anchor and (anchored is not None or not isinstance(theirs[0], WITH_EPILOGUE)):
                     continue
+                if with_anchor and dot and matched(tuple(theirs)) and not matched((*theirs, *mine)):
+                    continue
                 if with_anchor:
                     anchored = theirs
                     mine = [*theirs, *mine]
@@ -135,8 +144,8 @@ def grouped(graph: Graph) -> list[tuple[Op, ...]]:
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names."""
+def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `dot` allows dot-product code."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -148,7 +157,9 @@ def scheduled(graph: Graph, name: str) -> Schedule:
     direct: dict[Op, str] = {}
     for label, op in graph.outputs:
         direct.setdefault(op, label)
-    groups = {g[-1]: g for g in grouped(graph)}
+    groups = {g[-1]: g for g in grouped(graph, dot=dot)}
+    layers = {g[-1]: layer for g in groups.values() if dot and (layer := matched(g)) is not None}
+    halos = _halos(layers.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
     for op in graph.ops:
@@ -168,13 +179,32 @@ def scheduled(graph: Graph, name: str) -> Schedule:
         step.reads = tuple(o for o in outside if not isinstance(o, Constant))
         if op in direct:
             views[op] = outputs[direct[op]]
+        elif op in halos:
+            views[op] = image(f"t{len(steps)}", op.format, op.shape, *halos[op])
         else:
-            buffer = Buffer(f"t{len(steps)}", "arena", op.format, op.tensor.size)
+            slack = SLACK if dot and op.format.dtype.itemsize == 1 else 0
+            buffer = Buffer(f"t{len(steps)}", "arena", op.format, op.tensor.size + slack)
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
+        if op in layers and suits(layers[op], views[op]):
+            step.layer = layers[op]
+            x = views[step.layer.op.x]
+            step.scratch = None if reads_as_it_is(step.layer, x) else scratch(step.layer, x)
         steps.append(step)
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
     return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+
+
+def _halos(layers: Iterable[DotLayer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
+    """How much padding the convolutions that read a tensor want around it, and the code that stands there."""
+    found: dict[Op, tuple[tuple[int, int, int, int], int]] = {}
+    for layer in layers:
+        pads = layer.window[3]
+        if any(pads):
+            known, _ = found.get(layer.op.x, ((0, 0, 0, 0), 0))
+            most = (max(known[0], pads[0]), max(known[1], pads[1]), max(known[2], pads[2]), max(known[3], pads[3]))
+            found[layer.op.x] = most, layer.pad
+    return found
 
 
 def op_name(ops: tuple[Op, ...]) -> str:
@@ -216,6 +246,9 @@ def planned(steps: list[Step], views: dict[Op, View], copies: tuple[tuple[View, 
     allocation: dict[Buffer, Allocation] = {}
     for t, step in enumerate(steps):
         view = views[step.result]
+        if step.scratch is not None:
+            room = step.scratch.buffer
+            allocation[room] = Allocation(f"scratch of {step.name}", room.bytes, t, t)
         if view.buffer.place != "arena":
             continue
         until = max(last.get(view.buffer, t), t)
@@ -241,8 +274,8 @@ def in_place(step: Step, views: dict[Op, View], last: dict[Buffer, int], t: int)
         view = views[op]
         if op in anchored or view.buffer.place != "arena" or last[view.buffer] != t or used[view.buffer] > 1:
             continue
-        same = view.shape == result.shape and view.strides == result.strides and view.offset == 0
-        whole = view.dense and view.size == view.buffer.elements
+        same = view.shape == result.shape and view.strides == result.strides and view.offset == result.offset
+        whole = view.buffer.elements == result.buffer.elements and view.buffer.halo == result.buffer.halo
         # an element of another width would overwrite its neighbours
         width = view.buffer.format.dtype.itemsize
         if same and whole and result.buffer.format.dtype.itemsize == width:

@@ -20,6 +20,12 @@ MAIN = """\
 
 #include "{name}.h"
 
+#if defined({upper}_REGION) /* counting: the instructions of an inference lie between two marks */
+#include "edgec_region.h"
+#else
+#define edgec_region()
+#endif
+
 #if defined(__GNUC__)
 __attribute__((aligned({upper}_ARENA_ALIGNMENT)))
 #endif
@@ -50,7 +56,10 @@ int main(int argc, char **argv) {{
   long frames = 0;
   for (;; frames++) {{
 {reads}
-    if ({name}_run({arguments}, arena) != 0) {{
+    edgec_region();
+    const int wrong = {name}_run({arguments}, arena);
+    edgec_region();
+    if (wrong != 0) {{
       fprintf(stderr, "the arena is not aligned\\n");
       return 1;
     }}

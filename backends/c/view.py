@@ -21,12 +21,16 @@ MOVES = (Reshape, Transpose, Slice, Expand, Split, Get)
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """`elements` of `format` at one place; `name` is that of the C variable."""
+    """`elements` of `format` at one place; `name` is that of the C variable.
+
+    `halo` (top, left, bottom, right) places around an image hold the code `fill`: what a convolution reads there."""
 
     name: str
     place: Place
     format: Format
     elements: int
+    halo: tuple[int, int, int, int] = (0, 0, 0, 0)
+    fill: int = 0
 
     @property
     def bytes(self) -> int:
@@ -76,6 +80,19 @@ def dense(shape: tuple[int, ...], order: tuple[int, ...] | None = None) -> tuple
         strides[axis] = step
         step *= shape[axis]
     return tuple(strides)
+
+
+SLACK = 16
+"""Elements behind a tensor with a halo or without, which vector loads may read and nothing uses."""
+
+
+def image(name: str, fmt: Format, shape: tuple[int, ...], halo: tuple[int, int, int, int], fill: int) -> View:
+    """A view [1, C, H, W], channels last, inside a new buffer with a halo."""
+    _, channels, height, width = shape
+    top, left, bottom, right = halo
+    row = (left + width + right) * channels
+    buffer = Buffer(name, "arena", fmt, (top + height + bottom) * row + SLACK, halo, fill)
+    return View(buffer, shape, (0, 1, row, channels), top * row + left * channels)
 
 
 def channels_last(rank: int) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.element import element
 from edgec.backends.c.loops import INDENT, Nest, affine, nest
 from edgec.backends.c.scalar import FLOATS, Body, Kind, Scalar, integer, number
-from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.view import View, dense
 from edgec.ops import Constant, Op
+
+if TYPE_CHECKING:
+    from edgec.backends.c.schedule import Schedule, Step
 
 
 class Writer:
@@ -122,10 +125,11 @@ class Writer:
         places = [loops.index(k, offset) for k, (_, offset) in enumerate(self.accesses)]
         return loops.write(_resolved(lines, places))
 
-    def signature(self, name: str) -> str:
-        """The function's head. Arguments in the order of `arguments`, then the result."""
+    def signature(self, name: str, scratch: bool = False) -> str:
+        """The function's head. Arguments in the order of `arguments`, then the result, then scratch memory."""
         parts = [f"const {codes.ctype(b.format)} *{n}" for b, n in self.arguments.items()]  # type: ignore[attr-defined]
         parts.append(f"{codes.ctype(self.result.buffer.format)} *y")
+        parts += ["int8_t *scratch"] * scratch
         return f"static void {name}({', '.join(parts)})"
 
     @property

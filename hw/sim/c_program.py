@@ -68,18 +68,20 @@ def run_sources(
     *,
     core: str = HOST,
     layers: bool = True,
+    count_instructions: bool = False,
     flags: Sequence[str] = (),
     compiler: str | None = None,
     timeout: float = 600.0,
 ) -> CRun:
     """Compile the sources below `root` with the test program `main`, run it on `frames`, read what it wrote.
 
-    `flags` are added for compiler and linker."""
+    `flags` are added for compiler and linker. `count_instructions`: of an inference, on Arm cores; without layers."""
     count = len(next(iter(frames.values()), ()))
     name = interface["name"]
     with tempfile.TemporaryDirectory(prefix="edgec-run-") as scratch:
         folder = Path(scratch)
         trace = [f"-D{name.upper()}_TRACE={name}_trace"] if layers else []
+        trace += [f"-D{name.upper()}_REGION"] if count_instructions else []
         program = compile_c(
             [root / f for f in [*interface["files"], main]], folder / "program", core=core, compiler=compiler,
             flags=[*FLAGS, *WARNINGS, *trace, *flags], link_flags=flags,
@@ -87,22 +89,28 @@ def run_sources(
         )  # fmt: skip
         (folder / "inputs.bin").write_bytes(packed(interface["inputs"], frames))
         words = ["inputs.bin", "outputs.bin", *(["layers.bin"] if layers else [])]
-        _start(program, core, words, folder, timeout)
+        counted = _start(program, core, words, folder, timeout, count_instructions)
         outputs = _read(folder / "outputs.bin", interface["outputs"], count)
         found = _read(folder / "layers.bin", interface["probes"], count) if layers else {}
     return CRun(
         {a["name"]: outputs[a["name"]].reshape(count, *a["shape"]) for a in interface["outputs"]},
         {p["layer"]: _placed(found[p["layer"]], p) for p in interface["probes"]} if layers else {},
+        counted,
     )
 
 
-def _start(program: Path, core: str, words: list[str], folder: Path, timeout: float) -> None:
+def _start(program: Path, core: str, words: list[str], folder: Path, timeout: float, count: bool) -> int | None:
+    """Run the program; executed instructions of one inference where they are counted."""
     if core == HOST:
         run([program, *words], cwd=folder, timeout=timeout)
-    elif find_core(core).bare:
-        run_cortex_m(program, core=core, args=words, timeout=timeout, count=False, cwd=folder)
+        return None
+    if find_core(core).bare:
+        done = run_cortex_m(program, core=core, args=words, timeout=timeout, count=count, cwd=folder)
     else:
-        run_aarch64(program, cpu=find_core(core).qemu, args=words, timeout=timeout, count=False, cwd=folder)
+        done = run_aarch64(
+            program, cpu=find_core(core).qemu, args=words, timeout=timeout, count=count, cwd=folder
+        )
+    return done.instructions // done.regions if done.instructions is not None and done.regions else None
 
 
 def _read(path: Path, fields: list[Mapping[str, Any]], count: int) -> dict[str, np.ndarray]:

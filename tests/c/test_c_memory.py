@@ -1,4 +1,4 @@
-"""The arena: nothing that is alive together overlaps, and no byte more than the liveness bound where that is possible."""
+"""The arena: nothing that is alive together overlaps, and few bytes more than the liveness bound."""
 
 from __future__ import annotations
 

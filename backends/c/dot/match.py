@@ -1,0 +1,169 @@
+"""Which steps the dot-product code can do, and with what numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgec.backends.c.codes import centred_levels, plain
+from edgec.formats import Format
+from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
+
+WORD = 1 << 31
+
+
+@dataclass(frozen=True, eq=False)
+class DotLayer:
+    """A convolution or dense layer as integers: y = clamp(((x . w + bias) * multiplier) >> (31 + shift) + zero).
+
+    `weights` [O, kH, kW, C / groups] int8; `bias`, `multiplier`, `shift` [O] int32 for codes of x without their zero
+    point subtracted; the shift rounds halves up. Codes are clamped to lo..hi, which int8 saturation does where that is
+    all of its range. `pad` is the code that stands for zero around x."""
+
+    op: Conv | Dense
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int64]
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    zero: int
+    lo: int
+    hi: int
+    pad: int
+
+    @property
+    def depthwise(self) -> bool:
+        return isinstance(self.op, Conv) and self.op.groups > 1
+
+    @property
+    def window(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+        """Kernel, strides, dilations, pads (top, left, bottom, right)."""
+        if isinstance(self.op, Dense):
+            return (1, 1), (1, 1), (1, 1), (0, 0, 0, 0)
+        o = self.op
+        kernel = (int(o.w.shape[2]), int(o.w.shape[3]))
+        top, left, bottom, right = o.pads
+        return kernel, _two(o.strides), _two(o.dilations), (top, left, bottom, right)
+
+
+def _two(values: tuple[int, ...]) -> tuple[int, int]:
+    return values[0], values[1]
+
+
+def matched(ops: tuple[Op, ...]) -> DotLayer | None:
+    """The layer of a step's ops, None where the dot-product code cannot do it."""
+    op = ops[0]
+    if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
+        return None
+    rescale = ops[1]
+    if op.product is not None or op.acc is not None or op.out is not None:
+        return None
+    if not (_signed_byte(op.x.format) and _signed_byte(rescale.format) and isinstance(op.w, Constant)):
+        return None
+    if isinstance(op, Conv) and not _window_fits(op):
+        return None
+    if isinstance(op, Dense) and op.tensor.size != op.w.shape[0]:
+        return None
+    sums = _sums(op)
+    scaled = _rescaling(rescale, len(op.w.data))
+    bounds = _clamp(ops, rescale)
+    if sums is None or scaled is None or bounds is None:
+        return None
+    weights, bias = sums
+    return DotLayer(
+        op,
+        weights,
+        bias,
+        *scaled,
+        int(rescale.format.zero_point_array[0]),
+        *bounds,
+        int(op.x.format.zero_point_array[0]),
+    )
+
+
+def _signed_byte(fmt: Format) -> bool:
+    return fmt.dtype == np.int8 and plain(fmt) and fmt.zero_point_array.size == 1
+
+
+def _window_fits(op: Conv) -> bool:
+    if len(op.x.shape) != 4 or op.x.shape[0] != 1:
+        return False
+    if op.groups == 1:
+        return True
+    depthwise = op.groups == op.x.shape[1] == op.w.shape[0]
+    return depthwise and op.w.shape[2:] == (3, 3) and op.dilations == (1, 1) and _depthwise_blocks(op)
+
+
+def _depthwise_blocks(op: Conv) -> bool:
+    """Whether 16 lanes can be filled: 16 channels or more, or two neighbouring places of 8."""
+    channels, width = op.groups, op.shape[3]
+    horizontal = op.strides[1]
+    if channels >= 16:
+        return horizontal in (1, 2)
+    return channels == 8 and horizontal == 1 and width % 2 == 0
+
+
+def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
+    assert isinstance(op.w, Constant)
+    w = centred_levels(op.w)
+    if w.min(initial=0) < -128 or w.max(initial=0) > 127:
+        return None
+    w = np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w[:, None, None, :]
+    flat = w.reshape(len(w), -1)
+    bias = np.zeros(len(w), np.int64)
+    if op.b is not None:
+        x, k = op.x.format.frac, op.w.format.frac
+        if not isinstance(op.b, Constant):
+            return None
+        bias = centred_levels(op.b)
+        if x is not None and k is not None and op.b.format.frac is not None:
+            if op.b.format.frac > x + k:
+                return None
+            bias = bias << (x + k - op.b.format.frac)
+    lo, hi = centered_range(op.x.format)
+    most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
+    bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
+    if most.max(initial=0) >= WORD or np.abs(bias).max(initial=0) >= WORD:
+        return None
+    return w.astype(np.int8), bias
+
+
+def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Multiplier and shift of every channel for SQDMULH and SRSHL; None for what these cannot do exactly."""
+    if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant) or op.offset is not None:
+        return None
+    if op.out.rounding != "half_up" or op.out.overflow != "saturate":
+        return None
+    if channels > 1 and (op.multiplier.data.size > 1 or op.shift.data.size > 1):
+        axis = op.axis % len(op.shape)
+        if op.shape[axis] != channels:
+            return None
+    multiplier, shift = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in (op.multiplier, op.shift))
+    up = np.zeros(channels, np.int64)
+    while True:
+        can = (np.abs(multiplier) << (up + 1) < WORD) & (multiplier != 0)
+        if not can.any():
+            break
+        up += can
+    right = shift + up - 31
+    right[multiplier == 0] = 1
+    if (right < 1).any() or (np.abs(multiplier << up) >= WORD).any():
+        return None
+    return multiplier << up, np.minimum(right, 32)
+
+
+def _clamp(ops: tuple[Op, ...], rescale: Requantize) -> tuple[int, int] | None:
+    """Codes that the clamps behind the rescaling leave; None for other ops there."""
+    lo, hi = rescale.format.level_range
+    zero = int(rescale.format.zero_point_array[0])
+    for op in ops[2:]:
+        if isinstance(op, Relu):
+            lo = max(lo, zero)
+        elif isinstance(op, Clip):
+            low, high = clip_levels(op.format, op.lo, op.hi)
+            lo, hi = max(lo, low), min(hi, high)
+        else:
+            return None
+    return (lo, hi) if lo <= hi else None
