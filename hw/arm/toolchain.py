@@ -72,6 +72,8 @@ def compile_c(
     compile_words = _compile(target, compiler, linker, features)
     link_words = _link(target, linker) if link else None
     out = Path(out)
+    if not out.parent.is_dir():
+        raise EdgecError("E0202", f"no such folder: {out.parent}")
     with disk_full_as_error(out), tempfile.TemporaryDirectory(prefix=".compile-", dir=out.parent) as scratch:
         extra = [NATIVE / "cortex_m" / "startup.c"] if link and target is not None and target.bare else []
         objects: list[Path] = []
