@@ -5,7 +5,7 @@
 DATA holds the networks of MLPerf Tiny (mlcommons/tiny) as .tflite and, converted by tf2onnx, as .onnx. The runtimes are
 their own wheels for aarch64, in a Debian sysroot, under `qemu-aarch64` with edgec's counting plugin: one thread, two
 inferences ahead, then 10 between the markers, with the call from Python. FOLDER (default ~/.cache/edgec/arm-peers,
-2 GB) keeps sysroots, wheels and every count, so that a rerun takes seconds. Setting up needs root, debootstrap, a
+0.5 GB) keeps sysroots, wheels and every count, so that a rerun takes seconds. Setting up needs root, debootstrap, a
 network, and the tools that docs/running-on-arm.md names.
 """
 

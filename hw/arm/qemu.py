@@ -7,6 +7,7 @@ is counted.
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ from edgec.diagnostics import EdgecError
 from edgec.hw.arm.cores import CORES, find_core
 from edgec.hw.arm.plugin import Block, Counts, plugin_option, read_counts
 from edgec.hw.tools.doctor import require_tools
-from edgec.hw.tools.failure import Completed, describe, tail
-from edgec.hw.tools.process import run
+from edgec.hw.tools.failure import Completed, describe
+from edgec.hw.tools.process import OUTPUT_LIMIT, run
 
 __all__ = ["Block", "Run", "run_aarch64", "run_cortex_m"]
 
@@ -143,7 +144,8 @@ def _check(done: Completed, name: str, cpu: str, accept: Sequence[int]) -> None:
     """Raise for a program that died or left with a status that is no result."""
     if done.status in accept:
         return
-    why = "\n".join(filter(None, [describe(done), tail(done.stdout.decode("utf-8", errors="replace"))]))
+    said = done.stdout[-OUTPUT_LIMIT:].decode("utf-8", errors="replace") + done.output
+    why = describe(dataclasses.replace(done, output=said))
     if done.status >= 0:
         remedy = "its output is above; where it lacks a library, give the sysroot or link it statically"
         raise EdgecError(

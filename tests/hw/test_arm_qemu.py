@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hw_support import need, script
 from edgec.hw.arm.plugin import read_counts
 from edgec.hw.arm.qemu import run_aarch64
 from edgec.hw.arm.toolchain import compile_c
+from edgec.hw.tools.doctor import FINDERS
 
 NOP = bytes.fromhex("1f2003d5")
 
@@ -173,3 +175,20 @@ def test_a_damaged_file_of_counts(tmp_path: Path) -> None:
     for data in (b"", b"EDGECCNT", b"x" * 100, b"EDGECCNT" + bytes(24) + (9).to_bytes(8, "little") + bytes(30)):
         file.write_bytes(data)
         fails("E0602", lambda: read_counts(file))
+
+
+def test_the_example_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    need("aarch64-linux-gnu-gcc", "qemu-aarch64", "arm-none-eabi-gcc", "qemu-system-arm", "cc")
+    text = (Path(__file__).parents[2] / "docs" / "running-on-arm.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "running-on-arm.md", "exec"), {})
+    first, second = capsys.readouterr().out.splitlines()
+    total, a_count, regions = map(int, first.split())
+    assert (total, regions) == (3 * sum(range(1000)), 1)
+    assert 3000 <= a_count <= 9000 and 3000 <= int(second) <= 9000
+    gcc = str(FINDERS["aarch64-linux-gnu-gcc"]().version), str(FINDERS["arm-none-eabi-gcc"]().version)
+    if gcc == ("12.2.0", "12.2.1"):
+        assert f"`{first}` and `{second}`" in text
