@@ -1,8 +1,8 @@
 """Runs Arm programs under QEMU and counts the instructions they execute.
 
-Counts are architectural: exact, the same in every run, and without time. A program marks the region that matters by
-`edgec_region()` (edgec_region.h, in `edgec.hw.arm.toolchain.INCLUDE`) before and after it; without markers everything
-is counted.
+Counts are architectural: exact, the same in every run of a program of one thread, and without time. A program marks
+the region that matters by `edgec_region()` (edgec_region.h, in `edgec.hw.arm.toolchain.INCLUDE`) before and after it;
+without markers everything is counted.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ def run_aarch64(
     program = _program(binary)
     if cpu in CORES and CORES[cpu].bare:
         raise EdgecError("E0204", f"{cpu} is not a 64-bit core", remedy="use run_cortex_m")
+    if sysroot is not None and not Path(sysroot).is_dir():
+        raise EdgecError("E0202", f"no such sysroot: {sysroot}")
     model = CORES[cpu].qemu if cpu in CORES else QEMU_CHOICES.get(cpu, cpu)
     with tempfile.TemporaryDirectory(prefix="edgec-arm-") as scratch:
         counts = Path(scratch) / "counts"

@@ -67,6 +67,15 @@ def test_regions_are_cut_inside_blocks_and_span_calls(tmp_path: Path) -> None:
     assert done.instructions == 3 + 2 * 6 + 2
 
 
+def test_many_blocks(tmp_path: Path) -> None:
+    """More than the first size of the plugin's table: every branch ends a block."""
+    text = '#include "edgec_region.h"\nint main(void) { edgec_region(); __asm__ volatile('
+    text += '".rept 20000\\n b 1f\\n 1:\\n .endr"); edgec_region(); return 0; }\n'
+    done = run_aarch64(build(tmp_path, text))
+    assert done.instructions == 20000 and len(done.blocks) == 20000
+    assert all((b.executions, b.instructions) == (1, 1) for b in done.blocks)
+
+
 def test_without_markers_everything_is_counted(tmp_path: Path) -> None:
     done = run_aarch64(build(tmp_path, "int main(void) { return 0; }\n"))
     assert done.regions == 0 and done.instructions == done.total and (done.total or 0) > 1000
@@ -103,6 +112,7 @@ def test_a_program_that_fails(tmp_path: Path) -> None:
     assert "SIGSEGV" in str(fails("E0603", lambda: run_aarch64(crash)))
     fails("E0602", lambda: run_aarch64(program, cpu="cortex-a1"))
     fails("E0202", lambda: run_aarch64(tmp_path / "none"))
+    fails("E0202", lambda: run_aarch64(program, sysroot=tmp_path / "none"))
     fails("E0204", lambda: run_aarch64(program, cpu="cortex-m4"))
 
 

@@ -174,5 +174,8 @@ def test_bad_choices(tmp_path: Path) -> None:
     assert "cortex-a76" in str(fails("E0204", lambda: compile_c([file], tmp_path / "out", core="cortex-a77")))
     fails("E0204", lambda: compile_c([], tmp_path / "out", core="cortex-a76"))
     fails("E0204", lambda: compile_c([file, file], tmp_path / "out", core="cortex-a76", link=False))
+    made = source(tmp_path, "", "made.o")
+    fails("E0204", lambda: compile_c([made], tmp_path / "out", core="cortex-a76", link=False))
+    assert made.exists()
     fails("E0202", lambda: compile_c([tmp_path / "none.c"], tmp_path / "out", core="cortex-a76"))
     fails("E0202", lambda: compile_c([file], tmp_path / "no" / "out", core="cortex-a76"))
