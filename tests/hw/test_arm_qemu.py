@@ -14,6 +14,7 @@ from edgec.hw.arm.plugin import read_counts
 from edgec.hw.arm.qemu import run_aarch64
 from edgec.hw.arm.toolchain import compile_c
 from edgec.hw.tools.doctor import FINDERS
+from edgec.hw.tools.process import run
 
 NOP = bytes.fromhex("1f2003d5")
 
@@ -65,6 +66,15 @@ def test_regions_are_cut_inside_blocks_and_span_calls(tmp_path: Path) -> None:
     assert [(b.executions, b.instructions) for b in five] == [(2, 6)]
     # two calls; gcc puts nothing else between the markers
     assert done.instructions == 3 + 2 * 6 + 2
+
+
+def test_the_count_is_that_of_a_single_step_trace(loop: Path, tmp_path: Path) -> None:
+    """QEMU's own log of one instruction after the other, which knows nothing of the plugin."""
+    trace, qemu = tmp_path / "trace", FINDERS["qemu-aarch64"]().executable()
+    words = [qemu, "-cpu", "cortex-a72", "-seed", "1", "-singlestep", "-d", "nochain,exec", "-D", trace, loop, "300"]
+    run(words, timeout=60, inherit=False, apart=True)
+    stepped = sum(line.startswith("Trace") for line in trace.read_text().splitlines())
+    assert run_aarch64(loop, cpu="cortex-a72", args=["300"]).total == stepped > 5000
 
 
 def test_many_blocks(tmp_path: Path) -> None:
