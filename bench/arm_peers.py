@@ -189,11 +189,17 @@ def peer_counts(
     return result
 
 
-def output_spread(work: Path, model: Model, cores: Sequence[str], runtimes: Sequence[str]) -> float:
-    """The largest difference of an output value between runtimes and cores; ncnn, whose weights are empty, aside."""
+def output_spread(work: Path, model: Model, cores: Sequence[str], runtimes: Sequence[str]) -> tuple[float, float]:
+    """How far outputs of runtimes and cores lie apart: the first four values, and the sum of all; not of ncnn, whose
+    weights are empty.
+    """
     entries = [measured(work, r, model, c) for r in runtimes if r != "ncnn" for c in cores]
-    values = [entry["output"]["first"] for entry in entries if entry is not None]
-    return max((max(column) - min(column) for column in zip(*values, strict=True)), default=0.0)
+    outputs = [entry["output"] for entry in entries if entry is not None]
+    if not outputs:
+        return 0.0, 0.0
+    first = max(max(column) - min(column) for column in zip(*(o["first"] for o in outputs), strict=True))
+    sums = [o["sum"] for o in outputs]
+    return first, max(sums) - min(sums)
 
 
 def main() -> None:
@@ -218,9 +224,10 @@ def main() -> None:
                 before = KNOWN.get((kind, name, core), (None,) * len(order))
                 cells = [_cell(row.get(r), before[order.index(r)]) for r in runtimes]
                 print(f"{name:9}{core:11}" + "".join(f"{cell:>20}" for cell in cells))
-    print("\nlargest difference between outputs of runtimes and cores (of int8: in steps)")
+    print("\nlargest difference between outputs of runtimes and cores (int8: in steps): first values, sum")
     for model in models:
-        print(f"{model.kind:9}{model.name:9}{output_spread(work, model, cores, runtimes):10.3g}")
+        first, total = output_spread(work, model, cores, runtimes)
+        print(f"{model.kind:9}{model.name:9}{first:10.3g}{total:10.3g}")
 
 
 def _cell(count: float | None, before: float | None) -> str:
