@@ -1,12 +1,13 @@
 """Runs Arm programs under QEMU and counts the instructions they execute.
 
-Counts are architectural: exact, the same in every run, and without time. A program marks the region that matters by
-`edgec_region()` (edgec_region.h, in `edgec.hw.arm.toolchain.INCLUDE`) before and after it; without markers everything
-is counted.
+Counts are architectural: exact, the same in every run of a program of one thread, and without time. A program marks
+the region that matters by `edgec_region()` (edgec_region.h, in `edgec.hw.arm.toolchain.INCLUDE`) before and after it;
+without markers everything is counted.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ from edgec.diagnostics import EdgecError
 from edgec.hw.arm.cores import CORES, find_core
 from edgec.hw.arm.plugin import Block, Counts, plugin_option, read_counts
 from edgec.hw.tools.doctor import require_tools
-from edgec.hw.tools.failure import Completed, describe, tail
-from edgec.hw.tools.process import run
+from edgec.hw.tools.failure import Completed, describe
+from edgec.hw.tools.process import OUTPUT_LIMIT, run
 
 __all__ = ["Block", "Run", "run_aarch64", "run_cortex_m"]
 
@@ -73,6 +74,8 @@ def run_aarch64(
     program = _program(binary)
     if cpu in CORES and CORES[cpu].bare:
         raise EdgecError("E0204", f"{cpu} is not a 64-bit core", remedy="use run_cortex_m")
+    if sysroot is not None and not Path(sysroot).is_dir():
+        raise EdgecError("E0202", f"no such sysroot: {sysroot}")
     model = CORES[cpu].qemu if cpu in CORES else QEMU_CHOICES.get(cpu, cpu)
     with tempfile.TemporaryDirectory(prefix="edgec-arm-") as scratch:
         counts = Path(scratch) / "counts"
@@ -145,7 +148,8 @@ def _check(done: Completed, name: str, cpu: str, accept: Sequence[int]) -> None:
     """Raise for a program that died or left with a status that is no result."""
     if done.status in accept:
         return
-    why = "\n".join(filter(None, [describe(done), tail(done.stdout.decode("utf-8", errors="replace"))]))
+    said = done.stdout[-OUTPUT_LIMIT:].decode("utf-8", errors="replace") + done.output
+    why = describe(dataclasses.replace(done, output=said))
     if done.status >= 0:
         remedy = "its output is above; where it lacks a library, give the sysroot or link it statically"
         raise EdgecError(

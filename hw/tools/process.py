@@ -8,6 +8,7 @@ outlives the call, whether it returns, fails, times out or is interrupted.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import signal
@@ -76,18 +77,19 @@ def run(
     if collector.failure is not None:
         raise disk_error(str(log), collector.failure)
     done = Completed(words, child.returncode, output, time.monotonic() - start, stdout)
+    told = dataclasses.replace(done, output=stdout[-OUTPUT_LIMIT:].decode("utf-8", errors="replace") + output)
     if timed_out:
         raise EdgecError(
             "E0604",
             f"{name} did not end within {timeout:g} s and was stopped",
             op=name,
-            why=describe(done),
+            why=describe(told),
             remedy="give it more time with --timeout, or look into its last output for why it hangs",
         )
     if results is not None and results.lost:
-        raise EdgecError("E0602", f"{name} wrote more than {STDOUT_LIMIT >> 20} MiB", op=name, why=describe(done))
+        raise EdgecError("E0602", f"{name} wrote more than {STDOUT_LIMIT >> 20} MiB", op=name, why=describe(told))
     if child.returncode not in accept:
-        raise_failure(name, done, remedy)
+        raise_failure(name, told, remedy)
     return done
 
 

