@@ -41,6 +41,10 @@ CONSTANTS: dict[str, Known] = {
         f"load.{kind}": Known("NAND2 inputs", 0.3, 6.0, f"{kind}: load of one input pin with its wire")
         for kind in ("xor2", "mux2", "aoi22", "half_adder", "full_adder", "dff")
     },
+    **{
+        f"slope.{kind}": Known("", 0.2, 4.0, f"{kind}: delay by load, compared with a NAND2")
+        for kind in ("xor2", "mux2", "aoi22", "half_adder", "full_adder", "inv")
+    },
     "load.nand2": Known("NAND2 inputs", 1.0, 1.0, "the unit itself"),
     "load.limit": Known("NAND2 inputs", 4.0, 1000.0, "load beyond which a net counts as buffered by a tree"),
     "toggle.load": Known("NAND2 transitions", 0.01, 1.0, "energy that a load of one NAND2 input adds to a transition"),

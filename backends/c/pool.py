@@ -6,7 +6,7 @@ import numpy as np
 
 from edgec.backends.c import codes
 from edgec.backends.c import scalar as c
-from edgec.backends.c.loops import affine
+from edgec.backends.c.loops import Nest, affine
 from edgec.backends.c.mac import window_axis
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer, integer_type, number
 from edgec.backends.c.writer import Writer
@@ -49,6 +49,15 @@ def max_pool(w: Writer, op: MaxPool) -> list[str]:
     return w.over_axes(w.epilogue(body, result))
 
 
+MOST_TOGETHER = 1024
+"""Channels whose sums are kept on the stack, so that the loop over them is the inner one and runs in vectors."""
+
+
+def _side_by_side(w: Writer, op: AvgPool) -> bool:
+    """Whether the channels of the operand follow each other in memory."""
+    return w.views[op.x].strides[1] == 1 and 1 < op.shape[1] <= MOST_TOGETHER and op.kernel != (1,) * len(op.kernel)
+
+
 def avg_pool(w: Writer, op: AvgPool) -> list[str]:
     counts = window_counts(op)
     where = (0, 0, *(int(s) for s in np.array(counts.strides) // counts.itemsize))
@@ -64,13 +73,24 @@ def avg_pool(w: Writer, op: AvgPool) -> list[str]:
     lo, hi = centered_range(op.x.format)
     taps = int(np.prod(op.kernel))
     lo, hi = taps * min(lo, 0), taps * max(hi, 0)
-    body.lines.append(f"{integer_type(lo, hi)} sum = 0;")
-    body.lines += _over_window(w, op, [*inner.lines, f"sum += {value.code};"])
+    together = _side_by_side(w, op)
+    if not together:
+        body.lines.append(f"{integer_type(lo, hi)} sum = 0;")
+        body.lines += _over_window(w, op, [*inner.lines, f"sum += {value.code};"])
     quantizer = op.out or Quantizer(op.format)
     source, target = op.x.format, quantizer.format
     up = (target.frac or 0) - (source.frac or 0) if source.frac is not None and target.frac is not None else 0
-    total = c.multiply(body, Scalar("sum", "int", lo, hi), c.constant(1 << max(up, 0)))
+    total = c.multiply(body, Scalar("sum[i1]" if together else "sum", "int", lo, hi), c.constant(1 << max(up, 0)))
     divisor = w.constant(body, counts.astype(np.int64) << max(-up, 0), where)
     level = c.divide_round(body, total, divisor, quantizer.rounding)
     level = c.add(body, level, c.constant(int(target.zero_point_array[0])))
-    return w.over_axes(w.epilogue(body, c.overflow(body, level, *target.level_range, quantizer.overflow)))
+    last = w.epilogue(body, c.overflow(body, level, *target.level_range, quantizer.overflow))
+    if not together:
+        return w.over_axes(last)
+    channels = op.shape[1]
+    over = f"for (int32_t i1 = 0; i1 < {channels}; i1++) {{"
+    adding = [over, *("  " + line for line in [*inner.lines, f"sum[i1] += {value.code};"]), "}"]
+    lines = [f"{integer_type(lo, hi)} sum[{channels}] = {{0}};", *_over_window(w, op, adding)]
+    lines += [over, *("  " + line for line in w.by_axes(last, 0)), "}"]
+    loops = Nest(tuple((f"i{a}", op.shape[a]) for a in (0, *range(2, len(op.shape)))), ())
+    return loops.write(lines)

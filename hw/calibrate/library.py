@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgec.diagnostics import EdgecError
-from edgec.hw.calibrate.cells import Figures, Reader, all_figures
+from edgec.hw.calibrate.cells import Figures, Reader, all_figures, find
 from edgec.hw.liberty import Cell
 from edgec.hw.synth.libraries import SynthesisLibrary
 from edgec.hw.timing.loads import MOST, stage_delay
@@ -72,6 +72,7 @@ def read_constants(base: Target, library: SynthesisLibrary) -> Target:
     out = next(iter(nand.outputs))
     slope = reader.delay(nand, out, 4.0) / reader.nand_ps - 1
     values["delay.load"] = slope, f"{title} {nand.name} with four instead of three inputs"
+    values |= _slopes(library, reader)
     # where the fits begin, so that they do not depend on an earlier calibration of the base
     values["toggle.data_pin"] = 1.3, "assumed: the multiplexer of a flip-flop with enable toggles with its data input"
     values["toggle.table"] = table, f"{title} {cells['mux2'].name}, {conditions}"
@@ -93,6 +94,22 @@ def read_constants(base: Target, library: SynthesisLibrary) -> Target:
     changed = {name: Quantity(v, v, v, source) for name, (v, source) in values.items() if v > 0}
     options = {**base.options, "adder_cells": int(has_adders), "calibrated": 1}
     return replace(base, constants={**base.constants, **changed}, options=options)
+
+
+def _slopes(library: SynthesisLibrary, reader: Reader) -> dict[str, tuple[float, str]]:
+    """How much more or less than a NAND2 a gate is slowed by what it drives, from 3 to `MOST` inputs."""
+    nand = library.nand2
+    reference = reader.delay(nand, next(iter(nand.outputs)), MOST) - reader.nand_ps
+    found: dict[str, tuple[float, str]] = {}
+    for kind in (*LOADS, "inv"):
+        made = find(library, kind)
+        if made is None and kind in ("half_adder", "full_adder"):
+            made = find(library, "xor2")
+        if made is not None:
+            cell, pins = made
+            more = float(np.mean([reader.delay(cell, p, MOST) - reader.delay(cell, p) for p in pins]))
+            found[f"slope.{kind}"] = more / reference, f"{library.title} {cell.name}, 3 to {MOST:g} NAND2 inputs"
+    return found
 
 
 def _joined(kind: str, parts: list[Figures]) -> Figures:

@@ -1,7 +1,7 @@
 """Delay and switching of the netlist behind a kernel, with the cells of a target.
 
 A net's load is counted in NAND2 inputs with their wires (`load.*`). A gate takes `delay.KIND` at a load of three, and
-`delay.load` for each one more; nets that drive more than `load.limit` count as buffered by a tree whose buffers drive
+`delay.load` (times `slope.KIND`) for each one more; nets that drive more than `load.limit` count as buffered by a tree whose buffers drive
 eight each, `delay.stage` a stage. A transition of a net costs `toggle.KIND` at a load of three, and `toggle.load` for
 each one more.
 
@@ -82,7 +82,11 @@ class LogicModel:
         delay[2 * MAJORITY] = value("delay.nand2") + value("delay.oai21")
         energy[2 * MAJORITY] = value("toggle.nand2") + value("toggle.oai21")
         energy[2 * TABLE] = value("toggle.table")
-        self.delay, self.energy = delay, energy
+        slope = np.ones(DRIVERS)
+        for kind, name in CELLS.items():
+            if name != "nand2":
+                slope[2 * kind : 2 * kind + 2] = value(f"slope.{name}")
+        self.delay, self.energy, self.slope = delay, energy, slope
         self.per_load, self.energy_per_load = value("delay.load"), value("toggle.load")
         self.launch, self.setup = value("delay.dff"), value("time.setup")
         self.buffer, self.voter = value("delay.stage"), value("delay.voter")
@@ -100,15 +104,15 @@ class LogicModel:
             driver = levels.driver.astype(np.int64)
             driver[levels.driver == -1], driver[levels.driver == -2] = INPUT, INSTANCE
             load = levels.fanout @ self.loads
-            delay = self.delay[driver] + self.loading(load)
+            delay = self.delay[driver] + self.loading(load, self.slope[driver])
             delay[driver >= INSTANCE] = 0.0
             self._static[id(levels)] = (levels, driver, load, np.maximum(delay, 0.0))
         return self._static[id(levels)][1:]
 
-    def loading(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Delay that a load adds to that at three inputs."""
+    def loading(self, load: NDArray[np.float64], slope: NDArray[np.float64] | float = 1.0) -> NDArray[np.float64]:
+        """Delay that a load adds to that at three inputs; `slope` compares the drivers with a NAND2."""
         stages = np.ceil(np.log(np.maximum(load / self.limit, 1.0)) / math.log(TREE))
-        return self.per_load * (np.minimum(load, self.limit) - 3.0) + stages * self.buffer
+        return slope * self.per_load * (np.minimum(load, self.limit) - 3.0) + stages * self.buffer
 
     def switched(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
         """What a transition charges: buffers of large loads have inputs themselves."""

@@ -107,9 +107,7 @@ def _start(program: Path, core: str, words: list[str], folder: Path, timeout: fl
     if find_core(core).bare:
         done = run_cortex_m(program, core=core, args=words, timeout=timeout, count=count, cwd=folder)
     else:
-        done = run_aarch64(
-            program, cpu=find_core(core).qemu, args=words, timeout=timeout, count=count, cwd=folder
-        )
+        done = run_aarch64(program, cpu=find_core(core).qemu, args=words, timeout=timeout, count=count, cwd=folder)
     return done.instructions // done.regions if done.instructions is not None and done.regions else None
 
 

@@ -18,14 +18,14 @@ typedef struct {
 """
 
 
-def name(advance: int, count: int, clamp: bool) -> str:
-    return f"@depthwise_{advance}" + (f"_{count}" if count != 16 else "") + ("_clamp" if clamp else "")
+def name(advance: int, shift: int, clamp: bool) -> str:
+    return f"@depthwise_{advance}" + (f"_s{shift}" if shift else "") + ("_clamp" if clamp else "")
 
 
-def function(advance: int, count: int, clamp: bool) -> str:
-    """`places` results in a row, each `advance` columns behind the last."""
+def function(advance: int, shift: int, clamp: bool) -> str:
+    """`places` results in a row, each `advance` columns behind the last; `shift` as in `tiles.Tile`."""
     lines = [
-        "NOINLINE_ static void " + name(advance, count, clamp) + "(",
+        "NOINLINE_ static void " + name(advance, shift, clamp) + "(",
         "    const int8_t *x, const int8_t *w, const int32_t *numbers, int8_t *y, int32_t places, const @window *t) {",
     ]
     for column in range(3):
@@ -44,7 +44,7 @@ def function(advance: int, count: int, clamp: bool) -> str:
     order = [0, 1, 2]
     for _ in range(3):  # after three places the columns are in their old registers
         lines.append("    if (places-- == 0) { return; }")
-        lines += ["    " + line for line in _place(order, advance, count, clamp)]
+        lines += ["    " + line for line in _place(order, advance, shift, clamp)]
         order = order[advance:] + order[:advance]
     lines += ["  }", "}"]
     return "\n".join(lines) + "\n"
@@ -57,8 +57,11 @@ def _column(column: int) -> list[str]:
         "{",
         "  const int8x16_t r0 = vld1q_s8(x), r1 = vld1q_s8(x + row_step), r2 = vld1q_s8(x + 2 * row_step);",
         "  x += column_step;",
-        "  const int16x8_t p0 = vreinterpretq_s16_s8(vzip1q_s8(r0, r1)), p1 = vreinterpretq_s16_s8(vzip2q_s8(r0, r1));",
-        "  const int16x8_t q0 = vreinterpretq_s16_s8(vzip1q_s8(r2, none)), q1 = vreinterpretq_s16_s8(vzip2q_s8(r2, none));",
+        *(
+            f"  const int16x8_t {pair}{half} = vreinterpretq_s16_s8(vzip{half + 1}q_s8({rows}));"
+            for pair, rows in (("p", "r0, r1"), ("q", "r2, none"))
+            for half in range(2)
+        ),
         f"  {c}0 = vreinterpretq_s8_s16(vzip1q_s16(p0, q0));",
         f"  {c}1 = vreinterpretq_s8_s16(vzip2q_s16(p0, q0));",
         f"  {c}2 = vreinterpretq_s8_s16(vzip1q_s16(p1, q1));",
@@ -67,7 +70,7 @@ def _column(column: int) -> list[str]:
     ]
 
 
-def _place(order: list[int], advance: int, count: int, clamp: bool) -> list[str]:
+def _place(order: list[int], advance: int, shift: int, clamp: bool) -> list[str]:
     lines = []
     for k in range(3 - advance, 3):
         lines += _column(order[k])
@@ -77,6 +80,6 @@ def _place(order: list[int], advance: int, count: int, clamp: bool) -> list[str]
     for k, column in enumerate(order):
         lines.append("  " + " ".join(f"s{n} = vdotq_s32(s{n}, w{k}{n}, c{column}{n});" for n in range(4)))
     m, r = ([f"vld1q_s32(numbers + {base + 4 * n})" for n in range(4)] for base in (16, 32))
-    lines += ["  " + line for line in finished([f"s{n}" for n in range(4)], m, r, clamp, "y", count)]
+    lines += ["  " + line for line in finished([f"s{n}" for n in range(4)], m, r, shift, clamp, "y", 16)]
     lines += ["  y += y_step;", "}"]
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from edgec.formats import Format
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
 
 WORD = 1 << 31
+SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
+"""Shifts that are tried for all channels of a layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +34,27 @@ class DotLayer:
     lo: int
     hi: int
     pad: int
+
+    @cached_property
+    def common_shift(self) -> int:
+        """A shift that all channels can share exactly, so that it narrows to 16 bits at once; 0 where there is none.
+
+        Few different ones, so that layers share code: the multipliers of such a layer are those of `shared`."""
+        for shift in SHIFTS:
+            if self._fits(shift):
+                return shift
+        return 0
+
+    def _fits(self, shift: int) -> bool:
+        up = shift - self.shift
+        exact = (up >= 0) | (self.multiplier % (1 << np.maximum(-up, 0)) == 0)
+        return bool((exact & (np.abs(self.multiplier) << np.maximum(up, 0) < WORD) | (self.multiplier == 0)).all())
+
+    @property
+    def shared(self) -> NDArray[np.int64]:
+        """The multipliers for `common_shift`."""
+        up = self.common_shift - self.shift if self.common_shift else np.zeros_like(self.shift)
+        return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
     @property
     def depthwise(self) -> bool:

@@ -54,7 +54,7 @@ def blocks(layer: DotLayer) -> list[Block]:
 
 def numbers(layer: DotLayer, first: int, count: int) -> NDArray[np.int32]:
     """Bias, multiplier, minus shift [3, count] of channels from `first` on; zero beyond the last."""
-    table = np.stack([layer.bias, layer.multiplier, -layer.shift])[:, first : first + count]
+    table = np.stack([layer.bias, layer.shared, -layer.shift])[:, first : first + count]
     return np.pad(table, ((0, 0), (0, count - table.shape[1]))).astype(np.int32)
 
 
@@ -70,4 +70,4 @@ def depthwise_numbers(layer: DotLayer, first: int) -> NDArray[np.int32]:
     """Bias, multiplier, minus shift [3, 16]; 8 channels count twice."""
     outputs = len(layer.weights)
     channels = np.arange(first, first + BLOCK) % outputs if outputs < BLOCK else np.arange(first, first + BLOCK)
-    return np.stack([layer.bias, layer.multiplier, -layer.shift])[:, channels].astype(np.int32)
+    return np.stack([layer.bias, layer.shared, -layer.shift])[:, channels].astype(np.int32)

@@ -32,8 +32,8 @@ def reads_as_it_is(layer: DotLayer, x: View) -> bool:
     """Whether the inner loops can read x where it lies: channels side by side, and the padding around it."""
     _, _, _, pads = layer.window
     run = runs(layer)[2]
-    if x.buffer.place != "arena" and (run % 4 or layer.depthwise):
-        return False  # a word would be read beyond the caller's memory
+    if x.buffer.place != "arena" and (run % 16 or layer.depthwise):
+        return False  # a vector would be read beyond the caller's memory
     if len(x.shape) != 4:
         return x.row_major
     if x.strides[1] != 1 and x.shape[1] > 1:
@@ -99,6 +99,18 @@ def split(places: int, most: int) -> list[tuple[int, int]]:
     return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
 
 
+def most_places(run: int, vectors: int) -> int:
+    """Places of a tile: 4 with three vectors a turn take fewer instructions than 5 with one."""
+    return 4 if vectors == 4 and turn(run // 16, 16) == 3 else MOST_PLACES[vectors]
+
+
+def turn(vectors: int, sums: int) -> int:
+    """How many vectors of a run are done in one turn of the loop: 3 or 2 where they divide the run, and where the sums
+    leave registers to load the next ones into."""
+    most = (3, 2) if sums <= 16 else ()
+    return next((n for n in most if vectors % n == 0), 1) if vectors else 0
+
+
 def _dense(layer: DotLayer, x: View, y: View, constants: Constants, base: str) -> list[str]:
     rows, places, offset, row, place, y_row, y_place, _ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
@@ -108,9 +120,9 @@ def _dense(layer: DotLayer, x: View, y: View, constants: Constants, base: str) -
     column_step = x.strides[3] * dx if is_image and columns > 1 else 0
     clamp = (layer.lo, layer.hi) != (-128, 127)
     constants.functions.setdefault("dot_tile", tiles.STRUCT)
-    facts = [tap_rows, row_step, columns, column_step, run // 16, -(-(run % 16) // 4), place, y_place]
-    facts += [layer.zero, layer.lo, layer.hi]
+    facts = [tap_rows, row_step, columns, column_step, run // 16, place, y_place, layer.zero, layer.lo, layer.hi]
     lines = [f"static const @tile t = {{{', '.join(map(str, facts))}}};"]
+    kind = {"clamp": clamp, "shift": layer.common_shift, "words": -(-(run % 16) // 4)}
     made = blocks(layer)
     groups = [[b for b in made if b.count == BLOCK], [b for b in made if b.count < BLOCK]]
     for group in groups:
@@ -119,7 +131,7 @@ def _dense(layer: DotLayer, x: View, y: View, constants: Constants, base: str) -
         weights = constants.array(np.concatenate([b.weights.ravel() for b in group]))
         numbers = constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         one = group[0]
-        calls, start = [], ""
+        calls = []
         x_at, y_at = f"{base} + {offset}", f"y + {y.offset + one.first}"
         w_at, n_at = weights, numbers
         if len(group) > 1:
@@ -128,11 +140,13 @@ def _dense(layer: DotLayer, x: View, y: View, constants: Constants, base: str) -
         if rows > 1:
             x_at, y_at = f"{x_at} + r * {row}", f"{y_at} + r * {y_row}"
         done = 0
-        for count, n in split(places, MOST_PLACES[one.vectors]):
-            name = tiles.tile_name(count, one.vectors, one.count, clamp)
-            tiles.add(constants.functions, name, tiles.tile(count, one.vectors, one.count, clamp))
+        for count, n in split(places, most_places(run, one.vectors)):
+            whole = turn(run // 16, count * one.vectors)
+            form = {"columns": columns > 1, "whole": whole, "loop": run // 16 > whole}
+            tile = tiles.Tile(count, one.vectors, one.count, **form, **kind)
+            tiles.add(constants.functions, tile.name, tile.function())
             xs, ys = (f" + {done * s}" if done * s else "" for s in (place, y_place))
-            calls.append(f"{name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{ys}, {n}, &t);{start}")
+            calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{ys}, {n}, &t);")
             done += count * n
         if rows > 1:
             calls = [f"for (int32_t r = 0; r < {rows}; r++) {{", *("  " + c for c in calls), "}"]
@@ -150,10 +164,10 @@ def _depthwise(layer: DotLayer, x: View, y: View, constants: Constants, base: st
     paired = channels < BLOCK  # two neighbouring places of eight channels
     advance = 2 if paired else sx
     y_step = y.strides[3] * (2 if paired else 1)
-    count = BLOCK
     constants.functions.setdefault("dot_window", depthwise.STRUCT)
-    name = depthwise.name(advance, count, clamp)
-    tiles.add(constants.functions, name, depthwise.function(advance, count, clamp))
+    shift = layer.common_shift
+    name = depthwise.name(advance, shift, clamp)
+    tiles.add(constants.functions, name, depthwise.function(advance, shift, clamp))
     facts = [x.strides[2], x.strides[3], y_step, layer.zero, layer.lo, layer.hi]
     lines = [f"static const @window t = {{{', '.join(map(str, facts))}}};"]
     firsts = [min(first, max(channels - BLOCK, 0)) for first in range(0, channels, BLOCK)]  # the last may overlap
