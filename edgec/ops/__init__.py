@@ -20,6 +20,7 @@ from edgec.ops.elementwise import (
 from edgec.ops.mac import Conv, ConvTranspose, Dense, MatMul, centered_range
 from edgec.ops.pool import ArgMax, AvgPool, MaxPool, Normalize, Reduce
 from edgec.ops.quant import Cast, Dequantize, Lut, MultiThreshold, Quantize, Requantize, RequantizeFloat
+from edgec.ops.recurrent import Gru, Lstm, Rnn
 from edgec.ops.shape import Concat, Expand, Gather, Pad, Reshape, Resize, Slice, Split, Transpose
 from edgec.ops.source import Constant, Get, Input, centered_levels, constant, integers
 
@@ -44,7 +45,9 @@ __all__ = [
     "Expand",
     "Gather",
     "Get",
+    "Gru",
     "Input",
+    "Lstm",
     "Lut",
     "MatMul",
     "MaxPool",
@@ -63,6 +66,7 @@ __all__ = [
     "RequantizeFloat",
     "Reshape",
     "Resize",
+    "Rnn",
     "Slice",
     "Softmax",
     "Split",

@@ -302,8 +302,6 @@ def _as_model_error(diagnostic: Diagnostic, item: Item) -> Diagnostic:
 
 
 def _reason(item: Item, standard: bool) -> str:
-    if item.op_type in ("LSTM", "GRU", "RNN"):
-        return "recurrent layers keep a state from step to step; only feed-forward networks are imported"
     if item.op_type in ("If", "Loop", "Scan", "SequenceMap"):
         return "control flow that depends on data cannot be laid out statically"
     if item.domain:

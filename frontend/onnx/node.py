@@ -131,6 +131,13 @@ class Node:
         value = self._attribute(name, AttributeProto.FLOATS)
         return None if value is None else tuple(value)
 
+    def strings(self, name: str) -> tuple[str, ...] | None:
+        values = self._attribute(name, AttributeProto.STRINGS)
+        try:
+            return None if values is None else tuple(v.decode() for v in values)
+        except UnicodeDecodeError:
+            self.malformed(f"attribute {name!r} is not UTF-8")
+
     def array(self, name: str) -> np.ndarray | None:
         value = self._attribute(name, AttributeProto.TENSOR)
         return None if value is None else tensor_array(value, self.folder)

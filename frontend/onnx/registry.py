@@ -17,6 +17,7 @@ _MODULES = (
     "activation",
     "layers",
     "pooling",
+    "recurrent",
     "shapes",
     "windows",
     "quantised",

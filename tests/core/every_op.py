@@ -24,6 +24,8 @@ from edgec.ops import (
     Expand,
     Gather,
     Get,
+    Gru,
+    Lstm,
     Lut,
     MatMul,
     MaxPool,
@@ -42,6 +44,7 @@ from edgec.ops import (
     RequantizeFloat,
     Reshape,
     Resize,
+    Rnn,
     Slice,
     Softmax,
     Split,
@@ -68,6 +71,12 @@ def every_op() -> list[Op]:
     split = Split(q, (1, 3), 1, loc=("split",))
     table = constant(g.uniform(-2, 2, 256), Fixed(5, 2), loc=("table",))
     thresholds = integers(np.sort(g.integers(-99, 99, (4, 3)), axis=1))
+    steps, state = inp(F32, 5, 2, 3), inp(F32, 2, 4, name="state")
+
+    def gates(n: int) -> tuple[Op, Op, Op]:
+        return tuple(constant(g.uniform(-1, 1, s)) for s in ((4 * n, 3), (4 * n, 4), (4 * n,)))  # type: ignore[return-value]
+
+    lstm = Lstm(steps, *gates(4), state, state, ("hard_sigmoid", "tanh", "softsign"), True)
     return [
         Add(q, q, to),
         Sub(q, q, loc=("a", "b")),
@@ -98,6 +107,11 @@ def every_op() -> list[Op]:
         Gather(q, (3, -1, 0), 1),
         split,
         Get(split, 1),
+        Rnn(steps, *gates(1), state, ("relu",), True),
+        Gru(steps, *gates(3), state, four, True, ("hard_sigmoid", "relu"), True),
+        Gru(steps, *gates(3), state, None, activations=("sigmoid", "softsign")),
+        lstm,
+        Get(lstm, 2),
         MatMul(f, f),
         MaxPool(q, (3, 3), (2, 2), (1, 1, 1, 1), (1, 1), True),
         Normalize(f, constant(g.uniform(0, 1, 6)), None, -1, 1e-6),
