@@ -14,6 +14,7 @@ from edgec.frontend.onnx.hints import MOVES, input_hints
 from edgec.frontend.onnx.node import Node, Unknown, Value, schema_of
 from edgec.frontend.onnx.read import MAX_ELEMENTS, Model, tensor_array, text
 from edgec.frontend.onnx.registry import QONNX_DOMAINS, handler_for, handler_names
+from edgec.frontend.onnx.standard_functions import body_of, has_body
 from edgec.frontend.onnx.structure import Item, items_of
 from edgec.frontend.onnx.types import constant_op, dtype_format, element_format
 from edgec.graph import Graph
@@ -188,6 +189,8 @@ class Importer:
         try:
             handler = self._check_known(item)
             values = [self._value(n) if n else None for n in item.inputs]
+            if handler is None and self._by_definition(item, values, info_of):
+                return
             if not any(isinstance(v, Unknown) for v in values):
                 results = self._results(Node(item, values, self.model.folder, self.aliases), handler)  # type: ignore[arg-type]
         except EdgecError as error:
@@ -201,6 +204,18 @@ class Importer:
             if name:
                 self.values[name] = results[index] if results is not None else _placeholder(name, info_of.get(name))
 
+    def _by_definition(
+        self, item: Item, values: list[Value | Unknown | None], info_of: Mapping[str, ValueInfoProto]
+    ) -> bool:
+        """Import the nodes by which the standard defines an operator; False when it does not."""
+        schema = schema_of(item.op_type, item.opset, item.domain)
+        if not has_body(schema) or any(isinstance(v, Unknown) for v in values):
+            return False
+        body = body_of(item, schema, values)  # type: ignore[arg-type]
+        for inner in body or ():
+            self._node(inner, info_of)
+        return body is not None
+
     def _check_known(self, item: Item):
         """The handler of an operator, its arity and attribute names checked against the standard."""
         handler = handler_for(item.domain, item.op_type)
@@ -211,7 +226,7 @@ class Importer:
                 f"no opset version for domain {item.domain!r}; version 1 is assumed",
                 why="the file lists it in no opset_import",
             )
-        if handler is None and not (schema is not None and item.op_type in _folded_only()):
+        if handler is None and not has_body(schema) and not (schema is not None and item.op_type in _folded_only()):
             name = f"{item.domain}.{item.op_type}" if item.domain else item.op_type
             raise EdgecError(
                 "E0303",

@@ -92,27 +92,28 @@ def _expand(
     inside |= {f: o for f, o in zip(map(text, function.output), outputs, strict=False) if o}
     attributes = {text(a.name): a for a in function.attribute_proto} | {text(a.name): a for a in proto.attribute}
     for node in function.node:
-        body = NodeProto()
-        body.CopyFrom(node)
-        _bind(body, attributes)
+        body = bound(node, attributes)
         if body.name == "":
             body.name = body.op_type
         _expand(body, inner_opset, functions, inside, inner, flat, taken, (*stack, key))
 
 
-def _bind(node: NodeProto, attributes: dict[str, AttributeProto]) -> None:
-    """Replace attributes that refer to the function's own by their values; absent ones are left out."""
-    bound = []
+def bound(node: NodeProto, attributes: dict[str, AttributeProto]) -> NodeProto:
+    """A copy with attributes that refer to the function's own replaced by their values; absent ones are left out."""
+    body = NodeProto()
+    body.CopyFrom(node)
+    given = []
     for attribute in node.attribute:
         if not attribute.ref_attr_name:
-            bound.append(attribute)
+            given.append(attribute)
         elif (value := attributes.get(text(attribute.ref_attr_name))) is not None:
             copy = AttributeProto()
             copy.CopyFrom(value)
             copy.name = attribute.name
-            bound.append(copy)
-    del node.attribute[:]
-    node.attribute.extend(bound)
+            given.append(copy)
+    del body.attribute[:]
+    body.attribute.extend(given)
+    return body
 
 
 def _unique(name: str, taken: set[str]) -> str:
