@@ -24,7 +24,20 @@ BOOL = Integer(1, signed_=False)
 """The format of truth values: 0 or 1."""
 
 
-def _sum_format(x: Format, y: Format, negate_y: bool) -> Format:
+def _exact_format(what: str, lo: int, hi: int, frac: int, out: Quantizer | None) -> Format:
+    """The narrowest format of all results; that of `out` where they need more than 64 bits but only wrap.
+
+    Integers modulo 2**64 give the same codes modulo any smaller power of two, so nothing is lost then."""
+    bits = max((-lo - 1).bit_length(), max(hi, 0).bit_length()) + 1 if lo < 0 else hi.bit_length()
+    if bits <= (64 if lo < 0 and what == "sum" else 63):
+        return smallest_fixed(lo, hi, frac)
+    wraps = out is not None and out.overflow == "wrap" and out.format.frac == frac
+    require(wraps, f"the exact {what} needs {bits} bits; at most 63")
+    assert out is not None
+    return out.format
+
+
+def _sum_format(x: Format, y: Format, negate_y: bool, out: Quantizer | None) -> Format:
     if x.is_float or y.is_float:
         require(x == y, f"operands of different formats: {x} and {y}")
         return x
@@ -34,7 +47,7 @@ def _sum_format(x: Format, y: Format, negate_y: bool) -> Format:
     if x.frac is not None and y.frac is not None:
         frac = max(x.frac, y.frac)
         i, j = frac - x.frac, frac - y.frac
-        return smallest_fixed((a << i) + (c << j), (b << i) + (d << j), frac)
+        return _exact_format("sum", (a << i) + (c << j), (b << i) + (d << j), frac, out)
     require(
         x.scale_array.tolist() == y.scale_array.tolist() and x.axis == y.axis,
         f"operands of different units: {x} and {y}; requantize them to one",
@@ -52,7 +65,7 @@ class Add(Op):
     out: Quantizer | None = None
 
     def infer(self) -> TensorType:
-        fmt = _sum_format(self.x.format, self.y.format, negate_y=False)
+        fmt = _sum_format(self.x.format, self.y.format, False, self.out)
         return TensorType(quantized(fmt, self.out), broadcast(self.x.shape, self.y.shape))
 
 
@@ -65,7 +78,7 @@ class Sub(Op):
     out: Quantizer | None = None
 
     def infer(self) -> TensorType:
-        fmt = _sum_format(self.x.format, self.y.format, negate_y=True)
+        fmt = _sum_format(self.x.format, self.y.format, True, self.out)
         return TensorType(quantized(fmt, self.out), broadcast(self.x.shape, self.y.shape))
 
 
@@ -85,8 +98,7 @@ class Mul(Op):
             return TensorType(same_float(self.x, self.y), shape)
         require(x.frac is not None and y.frac is not None, f"products of {x} and {y} need power-of-two units")
         lo, hi = product_range(centered_range(x), centered_range(y))
-        exact = smallest_fixed(lo, hi, (x.frac or 0) + (y.frac or 0))
-        require(exact.bits <= 63, f"the exact product needs {exact.bits} bits; at most 63")
+        exact = _exact_format("product", lo, hi, (x.frac or 0) + (y.frac or 0), self.out)
         return TensorType(quantized(exact, self.out), shape)
 
 

@@ -6,6 +6,7 @@ from functools import reduce
 
 import numpy as np
 
+from edgec.diagnostics import EdgecError
 from edgec.formats import Format, Integer, Quantizer, TensorType
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
@@ -47,14 +48,22 @@ def same_format(node: Node, x: Op, y: Op) -> tuple[Op, Op]:
 
 
 def _integer_result(node: Node, cls: type[Add | Sub | Mul], x: Op, y: Op) -> Op:
-    """Integer arithmetic that wraps as ONNX does, in no more bits than it needs."""
-    width = max(o.format.bits for o in (x, y))
+    """Integer arithmetic that wraps at ONNX's element type, in no more bits than it needs."""
+    target = node.element(0) or node.element(1) or x.format
     x, y = (narrow_integers(o.data, loc=o.loc) if isinstance(o, Constant) else o for o in (x, y))
-    exact = cls(x, y, loc=node.loc)
-    if exact.format.bits <= width:
+    try:
+        exact = cls(x, y, loc=node.loc)
+    except EdgecError:  # more bits than any format has: it wraps
+        exact = None
+    if exact is not None and fits(exact.format, target):
         return exact
-    signed = x.format.signed or y.format.signed
-    return cls(x, y, Quantizer(Integer(width, signed), "floor", "wrap"), loc=node.loc)
+    return cls(x, y, Quantizer(target, "floor", "wrap"), loc=node.loc)
+
+
+def fits(fmt: Format, target: Format) -> bool:
+    """Whether all codes of `fmt` are codes of `target`."""
+    (lo, hi), (low, high) = fmt.code_range, target.code_range
+    return low <= lo and hi <= high
 
 
 def _arithmetic(node: Node, cls: type[Add | Sub | Mul]) -> Op:

@@ -11,11 +11,12 @@ from edgec.diagnostics import Diagnostic, EdgecError, nearest
 from edgec.formats import FormatError, TensorType
 from edgec.frontend.onnx.fold import by_reference, settle
 from edgec.frontend.onnx.hints import MOVES, input_hints
+from edgec.frontend.onnx.kinds import Kind, kind_of, output_kind
 from edgec.frontend.onnx.node import Node, Unknown, Value, schema_of
 from edgec.frontend.onnx.read import MAX_ELEMENTS, Model, tensor_array, text
 from edgec.frontend.onnx.registry import QONNX_DOMAINS, handler_for, handler_names
 from edgec.frontend.onnx.standard_functions import body_of, has_body
-from edgec.frontend.onnx.structure import Item, items_of
+from edgec.frontend.onnx.structure import MAX_NODES, Item, items_of
 from edgec.frontend.onnx.types import constant_op, dtype_format, element_format
 from edgec.graph import Graph
 from edgec.ops import Input, Op
@@ -34,6 +35,8 @@ class Importer:
         self.initializers: dict[str, TensorProto] = {}
         self.used_dims: set[str] = set()
         self.aliases: dict[str, str] = {}
+        self.kinds: dict[str, Kind] = {}
+        self.expanded = 0
 
     def run(self) -> tuple[Graph | None, list[Diagnostic]]:
         proto = self.model.proto.graph
@@ -54,6 +57,7 @@ class Importer:
             self._shallow(items)
             return None, self.found
         self.values.update({i.name: i for i in inputs})
+        self.kinds.update({text(i.name): i.type.tensor_type.elem_type for i in infos})
         info_of = {text(v.name): v for v in (*proto.value_info, *proto.output)}
         for item in items:
             self._node(item, info_of)
@@ -189,10 +193,15 @@ class Importer:
         try:
             handler = self._check_known(item)
             values = [self._value(n) if n else None for n in item.inputs]
-            if handler is None and self._by_definition(item, values, info_of):
-                return
             if not any(isinstance(v, Unknown) for v in values):
-                results = self._results(Node(item, values, self.model.folder, self.aliases), handler)  # type: ignore[arg-type]
+                kinds = [self._kind(n, v) for n, v in zip(item.inputs, values, strict=True)]  # type: ignore[arg-type]
+                if handler is None and self._by_definition(item, values, kinds, info_of):  # type: ignore[arg-type]
+                    return
+                node = Node(item, values, self.model.folder, self.aliases, kinds)  # type: ignore[arg-type]
+                results = self._results(node, handler)
+                schema = schema_of(item.op_type, item.opset, item.domain)
+                for index, (name, value) in enumerate(zip(item.outputs, results, strict=False)):
+                    self.kinds[name] = output_kind(item, schema, index, kinds, value)
         except EdgecError as error:
             self.found += [_as_model_error(d, item) for d in error.diagnostics]
         except FormatError as error:
@@ -204,14 +213,19 @@ class Importer:
             if name:
                 self.values[name] = results[index] if results is not None else _placeholder(name, info_of.get(name))
 
+    def _kind(self, name: str, value: Value | None) -> Kind:
+        kind = self.kinds.get(name)
+        return kind_of(value) if kind is None and value is not None else kind
+
     def _by_definition(
-        self, item: Item, values: list[Value | Unknown | None], info_of: Mapping[str, ValueInfoProto]
+        self, item: Item, values: list[Value | None], kinds: list[Kind], info_of: Mapping[str, ValueInfoProto]
     ) -> bool:
         """Import the nodes by which the standard defines an operator; False when it does not."""
         schema = schema_of(item.op_type, item.opset, item.domain)
-        if not has_body(schema) or any(isinstance(v, Unknown) for v in values):
-            return False
-        body = body_of(item, schema, values)  # type: ignore[arg-type]
+        body = body_of(item, schema, values, kinds) if schema is not None and has_body(schema) else None
+        self.expanded += len(body or ())
+        if self.expanded > MAX_NODES:
+            raise EdgecError("E0302", f"more than {MAX_NODES} nodes after expanding operators", layer=item.name)
         for inner in body or ():
             self._node(inner, info_of)
         return body is not None

@@ -6,25 +6,23 @@ operands. The body's nodes are imported in the operator's place, under its layer
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
+
 import onnx
-from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, TypeProto
+from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto
 
-from edgec.formats import FormatError
 from edgec.frontend.onnx.node import Value
-from edgec.frontend.onnx.structure import MAX_NODES, Item, bound, malformed, text
-from edgec.frontend.onnx.types import FORMATS, plain
-
-_NAMES = {fmt: name for name, fmt in FORMATS.items()}
-MAX_DEPTH = 8
+from edgec.frontend.onnx.read import text
+from edgec.frontend.onnx.structure import Item, bound
 
 
-def has_body(schema: onnx.defs.OpSchema | None) -> bool:
+def has_body(schema: Any) -> bool:
     """Whether the standard defines the operator by others."""
     return schema is not None and (schema.has_function or schema.has_context_dependent_function)
 
 
-def body_of(item: Item, schema: onnx.defs.OpSchema, values: list[Value | None]) -> list[Item] | None:
+def body_of(item: Item, schema: Any, values: Sequence[Value | None], kinds: Sequence[int | None]) -> list[Item] | None:
     """The nodes that stand for `item`; None when the standard has no body for these operands."""
     node = NodeProto()
     node.CopyFrom(item.proto)
@@ -32,11 +30,10 @@ def body_of(item: Item, schema: onnx.defs.OpSchema, values: list[Value | None]) 
     for name, attribute in sorted(schema.attributes.items()):
         if name not in present and attribute.default_value.type != AttributeProto.UNDEFINED:
             node.attribute.append(attribute.default_value)
-    function = _function(item, schema, node, values)
+    types = [_type(v, k) for v, k in zip(values, kinds, strict=True)]
+    function = _function(item, schema, node, types)
     if function is None:
         return None
-    if len(function.node) > MAX_NODES or item.name.count("/") > MAX_DEPTH + item.name.count("//"):
-        raise malformed(f"{item.op_type} expands without end", layer=item.name, op=item.op_type)
     prefix = f"{item.name}/"
     names = dict(zip(map(text, function.input), (*item.inputs, *("",) * len(function.input)), strict=False))
     names |= {f: o for f, o in zip(map(text, function.output), item.outputs, strict=False) if o}
@@ -55,12 +52,10 @@ def body_of(item: Item, schema: onnx.defs.OpSchema, values: list[Value | None]) 
     return items
 
 
-def _function(
-    item: Item, schema: onnx.defs.OpSchema, node: NodeProto, values: list[Value | None]
-) -> FunctionProto | None:
+def _function(item: Item, schema: Any, node: NodeProto, types: list[bytes | None]) -> FunctionProto | None:
     """The body for the newest opset that is not newer than the model's."""
     if schema.has_context_dependent_function:
-        versions, types = schema.context_dependent_function_opset_versions, [_type(v) for v in values]
+        versions = schema.context_dependent_function_opset_versions
         if any(t is None for t in types):
             return None
         data = schema.get_context_dependent_function_with_opset_version(
@@ -79,19 +74,13 @@ def _newest(versions: list[int], opset: int) -> int:
     return max((v for v in versions if v <= opset), default=min(versions))
 
 
-def _type(value: Value | None) -> bytes | None:
+def _type(value: Value | None, kind: int | None) -> bytes | None:
     """The serialised type of an operand; an absent one has an empty type."""
     proto = TypeProto()
     if value is None:
         return proto.SerializeToString()
-    if isinstance(value, np.ndarray):
-        kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
-    else:
-        try:
-            name = _NAMES[plain(value).format]
-        except (KeyError, FormatError):
-            return None
-        kind = getattr(TensorProto, {"float32": "FLOAT", "float64": "DOUBLE"}.get(name, name.upper()))
+    if kind is None:
+        return None
     proto.tensor_type.elem_type = kind
     proto.tensor_type.shape.dim.extend(onnx.TensorShapeProto.Dimension(dim_value=n) for n in value.shape)
     return proto.SerializeToString()
