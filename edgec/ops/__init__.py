@@ -17,6 +17,7 @@ from edgec.ops.elementwise import (
     Where,
     clip_levels,
 )
+from edgec.ops.indexed import Cumulate, Scatter, Take, TopK
 from edgec.ops.mac import Conv, ConvTranspose, Dense, MatMul, centered_range
 from edgec.ops.pool import ArgMax, AvgPool, MaxPool, Normalize, Reduce
 from edgec.ops.quant import Cast, Dequantize, Lut, MultiThreshold, Quantize, Requantize, RequantizeFloat
@@ -38,6 +39,7 @@ __all__ = [
     "Constant",
     "Conv",
     "ConvTranspose",
+    "Cumulate",
     "DecodeFloat",
     "Dense",
     "Dequantize",
@@ -67,10 +69,13 @@ __all__ = [
     "Reshape",
     "Resize",
     "Rnn",
+    "Scatter",
     "Slice",
     "Softmax",
     "Split",
     "Sub",
+    "Take",
+    "TopK",
     "Transpose",
     "Unary",
     "Where",

@@ -15,6 +15,9 @@ QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brev
 _MODULES = (
     "arithmetic",
     "activation",
+    "indexing",
+    "scattering",
+    "masks",
     "layers",
     "pooling",
     "recurrent",

@@ -12,7 +12,7 @@ from edgec.frontend.onnx.fold import moved
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import is_plain, plain
-from edgec.ops import Concat, Expand, Gather, Get, Op, Pad, Reshape, Resize, Slice, Split, Transpose
+from edgec.ops import Concat, Expand, Get, Op, Pad, Reshape, Resize, Slice, Split, Transpose
 
 
 @imports("Constant")
@@ -216,20 +216,6 @@ def slice_(node: Node) -> Op:
     if first == [0] * rank and last == list(x.shape) and stride == [1] * rank:
         return x
     return moved(Slice(x, tuple(first), tuple(last), tuple(stride), loc=node.loc))
-
-
-@imports("Gather")
-def gather(node: Node) -> Op:
-    """Constant indices of any shape; the indices' axes take the place of the gathered one."""
-    x, indices = node.op(0), node.known(1, "gathered indices")
-    axis = node.axis(0, len(x.shape))
-    n = x.shape[axis]
-    if indices.dtype.kind not in "iu" or (indices.size and not -n <= indices.min() <= indices.max() < n):
-        node.malformed(f"indices outside {-n}..{n - 1}")
-    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
-    node.limit(*shape)
-    flat = moved(Gather(x, tuple((indices.ravel() % n).tolist()) if n else (), axis, loc=node.loc))
-    return reshaped(node, flat, shape)
 
 
 @imports("Expand")

@@ -14,6 +14,7 @@ from edgec.formats import TensorType
 from edgec.frontend.onnx_export import (  # noqa: F401  (they register the exporters)
     detector,
     elementwise,
+    indexed,
     mac,
     move,
     pool,

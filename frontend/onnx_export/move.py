@@ -82,7 +82,7 @@ def split(b: Builder, op: Split) -> str:
 def get(b: Builder, op: Get) -> str:
     whole = op.x
     if whole in b.parts:
-        return b.reshape(b.parts[whole][op.index], op.shape)
+        return b.cast(b.reshape(b.parts[whole][op.index], op.shape), dtype_of(op))
     assert isinstance(whole, Split)
     start = sum(whole.sizes[: op.index])
     operands = [b.ints(v) for v in ([start], [start + whole.sizes[op.index]], [whole.axis])]
