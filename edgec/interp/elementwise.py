@@ -210,9 +210,9 @@ def _integer_function(name: str, x: np.ndarray, y: np.ndarray, bits: int) -> np.
         case "bit_xor":
             return x ^ y
         case "shift_left":
-            return np.where(y < bits, x << np.minimum(y, bits - 1), 0)
+            return np.where((y >= 0) & (y < bits), x << np.clip(y, 0, bits - 1), 0)
         case "shift_right":
-            return np.where(y < bits, x >> np.minimum(y, bits - 1), 0)
+            return np.where((y >= 0) & (y < bits), x >> np.clip(y, 0, bits - 1), np.minimum(np.sign(x), 0))
     divisor = np.where(y == 0, 1, y)
     floor = x // divisor
     rest = x - floor * divisor  # the sign of y

@@ -24,7 +24,8 @@ BINARY_FUNCTIONS = (
 PREDICATES = ("equal", "less", "less_equal", "greater", "greater_equal", "and", "or", "xor", "not")
 INTEGER_FUNCTIONS = ("div", "mod", "floor_mod", "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right")
 """Of plain integers, which wrap in their format: `div` truncates (0 where the divisor is 0), `mod` has the sign of x,
-`floor_mod` that of y (0 where y is 0), shifts take unsigned operands (0 for shifts by the width or more)."""
+`floor_mod` that of y (0 where y is 0), `shift_right` keeps the sign. A shift by less than 0 or by the width or more
+leaves 0, a `shift_right` of a negative x leaves -1."""
 BOOL = Integer(1, signed_=False)
 """The format of truth values: 0 or 1."""
 
@@ -211,7 +212,6 @@ class Binary(Op):
         fmt = self.x.format
         if not fmt.is_float and self.function in INTEGER_FUNCTIONS:
             require(plain_integers(fmt), f"{self.function} of {fmt}")
-            require(not (fmt.signed and self.function.startswith("shift")), f"a shift of signed {fmt}")
             return TensorType(fmt, shape)
         require(not self.function.startswith(("bit_", "shift_")), f"{self.function} needs integers")
         return TensorType(same_float(self.x, self.y), shape)

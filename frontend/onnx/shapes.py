@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
+from edgec.frontend.onnx.arithmetic import common_format
 from edgec.frontend.onnx.fold import moved
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
@@ -167,6 +168,8 @@ def concat(node: Node) -> Op:
     axis = node.axis(0, len(xs[0].shape))
     if any(x.format != xs[0].format for x in xs) and not all(is_plain(x.format) for x in xs):
         xs = tuple(plain(x) for x in xs)
+    if all(is_plain(x.format) for x in xs):
+        xs = common_format(node, xs)
     node.limit(sum(x.tensor.size for x in xs))
     return xs[0] if len(xs) == 1 else moved(Concat(xs, axis, loc=node.loc))
 

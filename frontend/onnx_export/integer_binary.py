@@ -22,12 +22,7 @@ def integer_function(b: Builder, op: Binary) -> str:
     elif name.startswith("shift"):
         if bits > 32:
             raise refuse(op, f"a shift of {op.format}")
-        few = b.each("Less", y, b.scalar(bits, I64), dtype=BOOL)
-        amount = b.each("Min", y, b.scalar(bits - 1, I64))
-        direction = name.removeprefix("shift_").upper()
-        moved = b.cast(b.each("BitShift", b.cast(x, _U64), b.cast(amount, _U64), direction=direction), I64)
-        moved = b.each("BitwiseAnd", moved, b.scalar((1 << bits) - 1, I64))
-        result = b.each("Where", few, moved, zero, dtype=I64)
+        result = _shifted(b, x, y, bits, name == "shift_left", op.format.signed)
     else:
         empty = b.each("Equal", y, zero, dtype=BOOL)
         divisor = b.each("Where", empty, b.scalar(1, I64), y, dtype=I64)
@@ -39,3 +34,21 @@ def integer_function(b: Builder, op: Binary) -> str:
             quotient = b.each("Where", wraps, b.scalar(lowest, I64), quotient, dtype=I64)
         result = b.each("Where", empty, zero, quotient, dtype=I64)
     return b.cast(result, dtype_of(op))
+
+
+def _shifted(b: Builder, x: str, y: str, bits: int, left: bool, signed: bool) -> str:
+    """x shifted by y in `bits` bits. ONNX shifts unsigned tensors: a negative x is inverted before and after."""
+    zero, top = b.scalar(0, I64), b.scalar(bits - 1, I64)
+    outside = b.each("Or", b.each("Less", y, zero, dtype=BOOL), b.each("Greater", y, top, dtype=BOOL), dtype=BOOL)
+    amount = b.cast(b.each("Clip", y, zero, top), _U64)
+    mask, sign = b.scalar((1 << bits) - 1, I64), b.scalar(1 << (bits - 1), I64)
+    if left:
+        bare = b.cast(b.each("BitwiseAnd", x, mask), _U64)
+        moved = b.each("BitwiseAnd", b.cast(b.each("BitShift", bare, amount, direction="LEFT"), I64), mask)
+        if signed:  # the top bit counts negative
+            moved = b.each("Sub", b.each("BitwiseXor", moved, sign), sign)
+        return b.each("Where", outside, zero, moved, dtype=I64)
+    fill = b.each("Min", b.each("Sign", x), zero)  # -1 below zero, else 0
+    bare = b.cast(b.each("BitwiseXor", x, fill), _U64)
+    moved = b.cast(b.each("BitShift", bare, amount, direction="RIGHT"), I64)
+    return b.each("Where", outside, fill, b.each("BitwiseXor", moved, fill), dtype=I64)
