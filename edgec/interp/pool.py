@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.formats import Quantizer
+from edgec.interp.mac import requantize_dyadic
 from edgec.interp.registry import evaluates, frame_levels
 from edgec.ops import ArgMax, AvgPool, MaxPool, Normalize, Reduce
 from edgec.rounding import divide_round
@@ -76,6 +77,8 @@ def reduce(op: Reduce, x: np.ndarray) -> np.ndarray:
     if not fmt.is_float:
         levels = frame_levels(x, op.x) if op.function == "sum" else fmt.levels(x)
         result = {"sum": np.sum, "max": np.max, "min": np.min}[op.function](levels, axis=axes, keepdims=keep)
+        if op.out is not None:
+            result = requantize_dyadic(result, fmt.frac or 0, op.out)
         return op.format.codes_of_levels(result)
     match op.function:
         case "sum":

@@ -10,7 +10,7 @@ from edgec.diagnostics import EdgecError, nearest
 from edgec.formats import FormatError
 from edgec.formats_compressed import Sparse
 from edgec.graph import Graph
-from edgec.interp import elementwise, indexed, mac, move, pool, quant, recurrent  # noqa: F401  (they register the evaluators)
+from edgec.interp import elementwise, indexed, mac, move, pool, quant, recurrent, resample  # noqa: F401  (they register the evaluators)
 from edgec.interp.registry import EVALUATORS
 from edgec.ops import Constant, Input, Op
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from edgec.diagnostics import EdgecError
+from edgec.formats import Quantizer
+from edgec.frontend.onnx.arithmetic import fits
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import plain
@@ -67,9 +70,17 @@ def reduce(node: Node) -> Op:
             return x
     axes = node.axes(stated or (), rank) if stated or noop else tuple(range(rank))
     function = _REDUCTIONS[node.op_type]
-    if not x.format.is_float:
-        node.require(function in ("sum", "max", "min"), f"{node.op_type} of integers")
-    return Reduce(x, function, axes, keepdims, loc=node.loc)
+    if x.format.is_float or function != "sum":
+        node.require(x.format.is_float or function in ("max", "min"), f"{node.op_type} of integers")
+        return Reduce(x, function, axes, keepdims, loc=node.loc)
+    target = node.element(0) or x.format
+    try:
+        exact = Reduce(x, function, axes, keepdims, loc=node.loc)
+    except EdgecError:  # more bits than any format has: it wraps
+        exact = None
+    if exact is not None and fits(exact.format, target):
+        return exact
+    return Reduce(x, function, axes, keepdims, Quantizer(target, "floor", "wrap"), loc=node.loc)
 
 
 @imports("ArgMax", "ArgMin")

@@ -13,7 +13,7 @@ from edgec.frontend.onnx.fold import moved
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import is_plain, plain
-from edgec.ops import Concat, Expand, Get, Op, Pad, Reshape, Resize, Slice, Split, Transpose
+from edgec.ops import Concat, Expand, Get, Op, Pad, Reshape, Slice, Split, Transpose
 
 
 @imports("Constant")
@@ -299,82 +299,3 @@ def space_to_depth(node: Node) -> Op:
     apart = Reshape(x, (n, c, h // block, block, w // block, block), loc=node.loc)
     y = Transpose(apart, (0, 3, 5, 1, 2, 4), loc=node.loc)
     return Reshape(y, (n, c * block * block, h // block, w // block), loc=node.loc)
-
-
-_COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
-
-
-@imports("Upsample")
-def upsample(node: Node) -> Op:
-    """The old form: scales only, corners at the origin, nearest rounds down."""
-    mode = node.string("mode", "nearest", ("nearest", "linear"))
-    x = node.op(0)
-    scales = node.floats("scales") if node.opset < 9 else tuple(node.known(1, "scales").ravel().tolist())
-    return _resize(node, x, scales or (), None, mode, "asymmetric", "floor")
-
-
-@imports("Resize")
-def resize(node: Node) -> Op:
-    mode = node.string("mode", "nearest", ("nearest", "linear"))
-    x = node.op(0)
-    if node.opset < 11:
-        return _resize(node, x, tuple(node.known(1, "scales").ravel().tolist()), None, mode, "asymmetric", "floor")
-    coordinates = node.string("coordinate_transformation_mode", "half_pixel", _COORDINATES)
-    nearest = node.string(
-        "nearest_mode", "round_prefer_floor", ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
-    )
-    node.ignore("cubic_coeff_a", "extrapolation_value", "exclude_outside")  # of cubic and crop modes, refused above
-    if node.opset >= 18:
-        node.require(not node.flag("antialias"), "antialiased resizing")
-        node.string("keep_aspect_ratio_policy", "stretch", ("stretch",))
-    rank = len(x.shape)
-    axes = node.axes(node.ints("axes") or tuple(range(rank)), rank)
-    scales: tuple[float, ...] | None = None
-    sizes: tuple[int, ...] | None = None
-    if node.has(2) and node.known(2, "scales").size:
-        scales = tuple(node.known(2, "scales").ravel().astype(np.float64).tolist())
-    if node.has(3) and node.known(3, "sizes").size:
-        sizes = node.known_ints(3, "sizes")
-    if (scales is None) == (sizes is None) or len(scales or sizes or ()) != len(axes):
-        node.malformed("needs scales or sizes, one for each axis")
-    if scales is not None:
-        scales = tuple(scales[axes.index(i)] if i in axes else 1.0 for i in range(rank))
-    if sizes is not None:
-        sizes = tuple(sizes[axes.index(i)] if i in axes else x.shape[i] for i in range(rank))
-    return _resize(node, x, scales, sizes, mode, coordinates, nearest)
-
-
-def _resize(
-    node: Node,
-    x: Op,
-    scales: tuple[float, ...] | None,
-    sizes: tuple[int, ...] | None,
-    mode: str,
-    coordinates: str,
-    nearest: str,
-) -> Op:
-    rank = len(x.shape)
-    if rank < 3 or (scales is not None and len(scales) != rank):
-        node.unsupported(f"resizing {list(x.shape)}", why="the layout must be [N, C, spatial...]")
-    if sizes is None:
-        assert scales is not None
-        if any(not math.isfinite(s) or s <= 0 for s in scales):
-            node.malformed(f"scales {list(scales)}")
-        exact = [float(np.float32(n) * np.float32(s)) for n, s in zip(x.shape, scales, strict=True)]
-        sizes = tuple(math.floor(v) for v in exact)
-        if coordinates == "align_corners" and any(abs(v - round(v)) > 1e-4 for v in exact):
-            node.unsupported(
-                f"scales {list(scales)} of {list(x.shape)} with align_corners",
-                why="the standard and onnxruntime place the corners differently where sizes are not whole",
-                remedy="state sizes instead of scales",
-            )
-    else:
-        scales = tuple(m / n for m, n in zip(sizes, x.shape, strict=True))
-    node.limit(*sizes)
-    if sizes[:2] != x.shape[:2]:
-        node.unsupported("resizing of batch or channels", why=f"{list(x.shape)} to {list(sizes)}")
-    if mode == "linear":
-        x = node.floating(0)
-    if min(x.shape) < 1:
-        node.malformed("resizing nothing")
-    return Resize(x, sizes[2:], scales[2:], mode, coordinates, nearest, loc=node.loc)

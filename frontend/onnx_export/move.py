@@ -106,4 +106,6 @@ def resize(b: Builder, op: Resize) -> str:
         mode=op.mode,
         coordinate_transformation_mode=op.coordinates,
         nearest_mode=op.nearest,
+        cubic_coeff_a=op.cubic_a if op.mode == "cubic" else None,
+        exclude_outside=int(op.exclude_outside) or None,
     )

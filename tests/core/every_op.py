@@ -114,6 +114,7 @@ def every_op() -> list[Op]:
         Expand(q, (3, 4, 6, 6)),
         Gather(q, (3, -1, 0), 1),
         Take(q, index, -2),
+        Resize(f, (12, 9), (2.0, 1.5), "cubic", "half_pixel_symmetric", cubic_a=-0.5, exclude_outside=True),
         Scatter(q, integers([0, -1]), inp(Fixed(8, 3), 2, 4, 6, 6, name="updates"), "max"),
         top,
         Get(top, 1),

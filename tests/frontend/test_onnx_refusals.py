@@ -99,7 +99,7 @@ def test_attributes_are_never_ignored():
         ("MaxPool", {"kernel_shape": [2, 2], "pads": [-1, 0, 0, 0]}, 13, "E0304"),
         ("MaxPool", {"kernel_shape": [2, 2], "auto_pad": "ROUND"}, 13, "E0304"),
         ("Transpose", {"perm": [0, 1, 1, 2]}, 13, "E0302"),
-        ("Upsample", {"scales": [1.0, 2.0, 1.0, 1.0]}, 7, "E0304"),
+        ("Upsample", {"scales": [1.0, 1.0, 2.0, 2.0], "mode": "cubic"}, 7, "E0304"),
         ("DepthToSpace", {"blocksize": 3}, 13, "E0302"),
         ("Cast", {"to": TensorProto.STRING}, 13, "E0304"),
         ("Gelu", {}, 13, "E0302"),
