@@ -108,7 +108,7 @@ def attempt(model: ModelProto, values: dict[str, np.ndarray], wanted: list[Any],
         f"{i.name}:{axis}": size
         for i in model.graph.input
         for axis, (dim, size) in enumerate(zip(i.type.tensor_type.shape.dim, values[i.name].shape, strict=False))
-        if not dim.HasField("dim_value")
+        if not dim.HasField("dim_value") or dim.dim_value == 0
     }
     try:
         graph = load(model, dims=dims)

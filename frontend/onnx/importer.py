@@ -9,6 +9,7 @@ from onnx import TensorProto, ValueInfoProto
 
 from edgec.diagnostics import Diagnostic, EdgecError, nearest
 from edgec.formats import FormatError, TensorType
+from edgec.frontend.onnx.branches import branch_items, branch_of
 from edgec.frontend.onnx.fold import by_reference, settle
 from edgec.frontend.onnx.hints import MOVES, input_hints
 from edgec.frontend.onnx.kinds import Kind, kind_of, output_kind
@@ -101,7 +102,7 @@ class Importer:
                 if size is None:
                     self._dynamic(name, axis, symbol)
                     size = 1
-                elif size < 1:
+                elif size < 0 or (size == 0 and self.batch == 0):
                     self._error("E0302", f"input {name!r} has dimension {size} on axis {axis}", layer=name)
                     size = 1
                 shape.append(size)
@@ -157,6 +158,8 @@ class Importer:
                 value = constant_op(value, (name,))
             if isinstance(value, Op):
                 outputs.append((name, value))
+        if len(outputs) < len(names) and not any(d.severity == "error" for d in self.found):
+            self._error("E0302", "an output depends on a tensor that comes from nowhere")
         return tuple(outputs) if len(outputs) == len(names) else None
 
     # --- nodes ------------------------------------------------------------------------------------------------
@@ -191,6 +194,8 @@ class Importer:
     def _node(self, item: Item, info_of: Mapping[str, ValueInfoProto]) -> None:
         results: tuple[Value, ...] | None = None
         try:
+            if item.op_type == "If" and not item.domain and self._branch(item, info_of):
+                return
             handler = self._check_known(item)
             values = [self._value(n) if n else None for n in item.inputs]
             if not any(isinstance(v, Unknown) for v in values):
@@ -217,15 +222,37 @@ class Importer:
         kind = self.kinds.get(name)
         return kind_of(value) if kind is None and value is not None else kind
 
+    def _branch(self, item: Item, info_of: Mapping[str, ValueInfoProto]) -> bool:
+        """Import the branch that a known condition takes; False when it is computed."""
+        condition = self._value(item.inputs[0]) if item.inputs and item.inputs[0] else None
+        if not isinstance(condition, np.ndarray) or condition.size != 1:
+            return False
+        graph = branch_of(item, bool(condition.ravel()[0]))
+        body, names, constants = branch_items(item, graph)
+        self._count(len(body), item)
+        for name, tensor in constants.items():
+            self.initializers[name] = tensor
+        for inner in body:
+            self._node(inner, {})
+        for name, inner in zip(item.outputs, graph.output, strict=True):
+            source = names.get(text(inner.name), text(inner.name))
+            if name:
+                self.values[name] = self._value(source)
+                self.kinds[name] = self.kinds.get(source)
+        return True
+
+    def _count(self, nodes: int, item: Item) -> None:
+        self.expanded += nodes
+        if self.expanded > MAX_NODES:
+            raise EdgecError("E0302", f"more than {MAX_NODES} nodes after expanding operators", layer=item.name)
+
     def _by_definition(
         self, item: Item, values: list[Value | None], kinds: list[Kind], info_of: Mapping[str, ValueInfoProto]
     ) -> bool:
         """Import the nodes by which the standard defines an operator; False when it does not."""
         schema = schema_of(item.op_type, item.opset, item.domain)
         body = body_of(item, schema, values, kinds) if schema is not None and has_body(schema) else None
-        self.expanded += len(body or ())
-        if self.expanded > MAX_NODES:
-            raise EdgecError("E0302", f"more than {MAX_NODES} nodes after expanding operators", layer=item.name)
+        self._count(len(body or ()), item)
         for inner in body or ():
             self._node(inner, info_of)
         return body is not None

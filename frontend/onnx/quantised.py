@@ -185,7 +185,7 @@ def _centred(node: Node, index: int, zero: int, axis: int) -> Op:
     x = node.op(index)
     if node.has(zero) and not described(node, zero, zero):
         if x.tensor.size and node.op(zero).tensor.size != 1:
-            node.unsupported("computed zero points of channels")
+            node.not_constant("zero point", "one that differs between channels is laid out when compiling")
         return Sub(plain(x), moved(Reshape(plain(node.op(zero)), (), loc=node.loc)), loc=node.loc)
     base, zeros = _base(node, zero, plain_base(x.format), "codes of")
     ones = np.ones(1 if zeros is None else zeros.size, np.float32)

@@ -20,6 +20,7 @@ _MODULES = (
     "masks",
     "layers",
     "pooling",
+    "unpooling",
     "recurrent",
     "shapes",
     "resizing",

@@ -13,7 +13,7 @@ from edgec.frontend.onnx.fold import moved
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import is_plain, plain
-from edgec.ops import Concat, Expand, Get, Op, Pad, Reshape, Slice, Split, Transpose
+from edgec.ops import Concat, Expand, Gather, Get, Op, Pad, Reshape, Slice, Split, Transpose
 
 
 @imports("Constant")
@@ -249,7 +249,7 @@ def pad(node: Node) -> Op:
     """Pads are attributes before opset 11, operands from then on."""
     x = node.op(0)
     rank = len(x.shape)
-    mode = node.string("mode", "constant", ("constant", "reflect", "edge"))
+    mode = node.string("mode", "constant", ("constant", "reflect", "edge", "wrap"))
     if node.opset < 11:
         pads, value = node.ints("pads"), node.number("value", 0.0)
     else:
@@ -270,10 +270,25 @@ def pad(node: Node) -> Op:
     node.limit(*(n + max(pads[i], 0) + max(pads[i + rank], 0) for i, n in enumerate(x.shape)))
     if not any(pads):
         return x
+    if mode == "wrap":
+        return _wrapped(node, x, pads)
     if not x.format.is_float:
         zero, scale = int(x.format.zero_point_array[0]), float(x.format.scale_array[0])
         value = (int(value) - zero) * scale  # the operand is a code, the IR takes the value
     return moved(Pad(x, pads, mode, value, loc=node.loc))
+
+
+def _wrapped(node: Node, x: Op, pads: Sequence[int]) -> Op:
+    """x repeated on all sides, as if it were periodic."""
+    rank = len(x.shape)
+    for axis, n in enumerate(x.shape):
+        before, after = pads[axis], pads[axis + rank]
+        if n + before + after < 0 or (n == 0 and before + after > 0):
+            node.malformed(f"pads {list(pads)} of {list(x.shape)}")
+        if before or after:
+            places = tuple(i % n for i in range(-before, n + after))
+            x = moved(Gather(x, places, axis, loc=node.loc))
+    return x
 
 
 @imports("DepthToSpace")
@@ -293,9 +308,10 @@ def depth_to_space(node: Node) -> Op:
 @imports("SpaceToDepth")
 def space_to_depth(node: Node) -> Op:
     x, block = node.op(0), node.integer("blocksize")
+    crd = "mode" in node.attributes and node.string("mode", "DCR", ("DCR", "CRD")) == "CRD"
     if len(x.shape) != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block:
         node.malformed(f"blocks of {block} from {list(x.shape)}")
     n, c, h, w = x.shape
     apart = Reshape(x, (n, c, h // block, block, w // block, block), loc=node.loc)
-    y = Transpose(apart, (0, 3, 5, 1, 2, 4), loc=node.loc)
+    y = Transpose(apart, (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4), loc=node.loc)
     return Reshape(y, (n, c * block * block, h // block, w // block), loc=node.loc)

@@ -37,6 +37,7 @@ def body_of(item: Item, schema: Any, values: Sequence[Value | None], kinds: Sequ
     prefix = f"{item.name}/"
     names = dict(zip(map(text, function.input), (*item.inputs, *("",) * len(function.input)), strict=False))
     names |= {f: o for f, o in zip(map(text, function.output), item.outputs, strict=False) if o}
+    names |= {n: prefix + n for inner in function.node for n in map(text, inner.output) if n and n not in names}
     opset = next((e.version for e in function.opset_import if text(e.domain) in ("", "ai.onnx")), item.opset)
     attributes = {text(a.name): a for a in node.attribute}
     items = []
@@ -48,7 +49,8 @@ def body_of(item: Item, schema: Any, values: Sequence[Value | None], kinds: Sequ
         )
         domain = text(proto.domain)
         label = f"{prefix}{proto.op_type}.{index}"
-        items.append(Item(proto, proto.op_type, "" if domain == "ai.onnx" else domain, inputs, outputs, label, opset))
+        domain = "" if domain == "ai.onnx" else domain
+        items.append(Item(proto, text(proto.op_type), domain, inputs, outputs, label, opset, names))
     return items
 
 
