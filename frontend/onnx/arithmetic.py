@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 
 from edgec.diagnostics import EdgecError
-from edgec.formats import F64, Format, Integer, Quantizer, TensorType
+from edgec.formats import F32, F64, Format, Integer, Quantizer, TensorType
+from edgec.formats_compressed import Minifloat
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import constant_op, element_format, plain
-from edgec.ops import BOOL, Add, Binary, Cast, Constant, Dequantize, Mul, Op, Quantize, Reshape, Sub, Unary, Where
+from edgec.ops import BOOL, Add, Binary, Cast, Clip, Constant, Dequantize, Mul, Op, Quantize, Reshape, Sub, Unary, Where
 from edgec.ops import integers as narrow_integers
 
 
@@ -259,12 +261,32 @@ def cast_to(node: Node, x: Op, fmt: Format) -> Op:
         return Cast(x, Quantizer(fmt), loc=node.loc)
     if fmt.is_float:
         return Dequantize(x, fmt, loc=node.loc)
+    if isinstance(fmt, Minifloat):
+        return _four_bit_float(node, x if x.format.is_float else Dequantize(x, F32, loc=node.loc), fmt)
+    if isinstance(x.format, Minifloat):
+        return cast_to(node, Dequantize(x, F32, loc=node.loc), fmt)
     if fmt == BOOL:
         zero = constant_op(np.zeros((), x.format.dtype), node.loc, x.format)
         return Unary(Binary(x, zero, "equal", loc=node.loc), "not", loc=node.loc)
     if x.format.is_float:
         return Quantize(x, Quantizer(fmt, "trunc", "saturate" if fmt.bits >= 8 else "wrap"), loc=node.loc)
     return Cast(x, Quantizer(fmt, "floor", "wrap"), loc=node.loc)
+
+
+def _four_bit_float(node: Node, x: Op, fmt: Minifloat) -> Op:
+    """x as E2M1 codes: to the nearest, ties to even as ONNX has it (the format's own go to the smaller), NaN to 0."""
+
+    def number(value: float) -> Op:
+        return constant_op(np.array(value, x.format.dtype), node.loc)
+
+    inside = Clip(x, -6.0, 6.0, loc=node.loc)
+    size = Unary(inside, "abs", loc=node.loc)
+    rounded: Op = number(0)
+    for limit, step in ((math.inf, 2.0), (4.0, 1.0), (2.0, 0.5)):  # the largest binade first
+        scaled = Unary(Mul(inside, number(1 / step), loc=node.loc), "round", loc=node.loc)
+        near = Binary(size, number(limit), "less", loc=node.loc)  # never true of NaN
+        rounded = Where(near, Mul(scaled, number(step), loc=node.loc), rounded, loc=node.loc)
+    return Quantize(rounded, Quantizer(fmt), loc=node.loc)
 
 
 @imports("Cast")

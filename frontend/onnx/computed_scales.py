@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.formats import Format, Integer, Quantizer
+from edgec.formats_compressed import Minifloat
 from edgec.frontend.onnx.arithmetic import cast_to
 from edgec.frontend.onnx.fold import moved
 from edgec.frontend.onnx.node import Node
@@ -68,9 +69,12 @@ def _shaped(node: Node, op: Op, shape: tuple[int, ...]) -> Op:
 
 
 def quantised(node: Node, x: Op, target: Format, scale: Op, zero: Op | None) -> Op:
-    """round_half_even(x / scale) + zero_point, saturated to `target`, as plain integers."""
+    """round_half_even(x / scale) + zero_point, saturated to `target`: plain integers, or small floats."""
+    ratio = Binary(x, cast_to(node, scale, x.format), "div", loc=node.loc)
+    if isinstance(target, Minifloat):
+        return cast_to(node, ratio, target)
     lo, hi = target.code_range
-    level: Op = Unary(Binary(x, cast_to(node, scale, x.format), "div", loc=node.loc), "round", loc=node.loc)
+    level: Op = Unary(ratio, "round", loc=node.loc)
     if zero is not None:
         level = Add(level, cast_to(node, zero, x.format), loc=node.loc)
     return Quantize(Clip(level, lo, hi, loc=node.loc), Quantizer(target, "trunc", "saturate"), loc=node.loc)

@@ -20,7 +20,7 @@ from edgec.frontend.onnx.types import FORMATS, plain
 Kind = int | None
 """A TensorProto.DataType, None where it is not known."""
 
-_ALIAS = {"float32": "FLOAT", "float64": "DOUBLE", "float": "FLOAT", "double": "DOUBLE"}
+_ALIAS = {"float32": "FLOAT", "float64": "DOUBLE", "float": "FLOAT", "double": "DOUBLE", "float4_e2m1fn": "FLOAT4E2M1"}
 _BY_FORMAT: dict[Format, int] = {
     fmt: getattr(TensorProto, _ALIAS.get(name, name.upper())) for name, fmt in FORMATS.items()
 }

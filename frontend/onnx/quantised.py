@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from edgec.formats import F32, Format, FormatError, Integer, Quantizer
+from edgec.formats_compressed import Minifloat
 from edgec.frontend.onnx import computed_scales as computed
 from edgec.frontend.onnx.fold import moved, settle
 from edgec.frontend.onnx.layers import product
@@ -26,7 +27,8 @@ def _scales(node: Node, index: int) -> np.ndarray:
 def described(node: Node, scale: int, zero: int, block: int = 0) -> bool:
     """Whether a number format can carry scale and zero point: they are constants, one a tensor or channel."""
     known = all(not node.has(i) or isinstance(node.value(i), np.ndarray | Constant) for i in (scale, zero))
-    return known and not block
+    small = any(isinstance(node.element(i), Minifloat) for i in (0, zero) if node.has(i))
+    return known and not block and not small
 
 
 def quantised_format(
@@ -74,6 +76,8 @@ def quantize_linear(node: Node) -> Op:
             if stated is None or stated.is_float:
                 node.unsupported(f"quantisation to element type {kind}")
             default = stated
+            if isinstance(stated, Minifloat) and not node.has(2):
+                return computed.quantised(node, x, stated, *computed.parameters(node, 1, 2, x.shape, 1, 0))
         if node.opset >= 23 and node.integer("precision", 0) not in (0, onnx.TensorProto.FLOAT):
             node.unsupported("a precision other than float32")
     axis = node.integer("axis", 1) if node.opset >= 13 else None
