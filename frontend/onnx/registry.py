@@ -19,6 +19,8 @@ _MODULES = (
     "scattering",
     "masks",
     "layers",
+    "einsum",
+    "grid_sample",
     "pooling",
     "unpooling",
     "recurrent",
