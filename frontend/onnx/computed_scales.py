@@ -11,7 +11,7 @@ import numpy as np
 from edgec.formats import Format, Integer, Quantizer
 from edgec.formats_compressed import Minifloat
 from edgec.frontend.onnx.arithmetic import cast_to
-from edgec.frontend.onnx.fold import moved
+from edgec.frontend.onnx.fold import evaluate_tree, moved
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import constant_op, plain
@@ -19,6 +19,7 @@ from edgec.ops import (
     Add,
     Binary,
     Clip,
+    Constant,
     Dequantize,
     Expand,
     Mul,
@@ -81,12 +82,15 @@ def quantised(node: Node, x: Op, target: Format, scale: Op, zero: Op | None) -> 
 
 
 def dequantised(node: Node, x: Op, to: Format | None, scale: Op, zero: Op | None) -> Op:
-    """(code - zero_point) * scale."""
+    """(code - zero_point) * scale; of constants a constant of floats, as no format can keep the codes."""
     if to is None or not to.is_float:
         node.unsupported("a result of this element type")
     levels = Dequantize(plain(x), to, loc=node.loc)
     centred: Op = levels if zero is None else Sub(levels, Dequantize(zero, to, loc=node.loc), loc=node.loc)
-    return Mul(centred, cast_to(node, scale, to), loc=node.loc)
+    y = Mul(centred, cast_to(node, scale, to), loc=node.loc)
+    if all(isinstance(o, Constant) for o in (x, scale, zero) if o is not None):
+        return constant_op(evaluate_tree(y), x.loc, to)
+    return y
 
 
 @imports("DynamicQuantizeLinear")
