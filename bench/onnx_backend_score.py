@@ -1,6 +1,6 @@
 """Scores the importer and the interpreter on ONNX's own node tests.
 
-    python bench/onnx_backend_score.py [--list refused|wrong|all] [--only NAME] [--table docs/onnx-coverage.md]
+    python bench/onnx_backend_score.py [--list refused|all] [--only NAME] [--table docs/onnx-coverage.md]
 
 Every test is imported, run by the interpreter, and compared with the expected outputs under the test's tolerances.
 Where the import asks for constants (shapes, axes, scales), the operands behind the first are bound as initializers,
@@ -16,6 +16,7 @@ import re
 import sys
 import warnings
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +188,9 @@ def edge_operator(test: Any) -> str | None:
 
 
 def about(test: Any) -> str:
-    """The operator that a test is about: of the function body of an operator, the operator that it expands."""
+    """The operator that a test is about, where it has only one."""
     used = operators(test.model)
-    if len(used) == 1:
-        return next(iter(used))
-    return "(several operators)"
+    return next(iter(used)) if len(used) == 1 else "(several operators)"
 
 
 def load_tests() -> list[Any]:
@@ -220,17 +219,44 @@ Operands that decide shapes are bound as constants where the import asks for the
 """
 
 
-def table(totals: dict[str, Counter[str]], per_operator: dict[str, Counter[str]], why: dict[str, set[str]]) -> str:
+@dataclass
+class Scores:
+    """Counts of verdicts by group and by operator, the reasons of refusals, and every test's verdict."""
+
+    totals: dict[str, Counter[str]]
+    operators: dict[str, Counter[str]]
+    reasons: dict[str, set[str]]
+    verdicts: list[tuple[str, str]]
+
+
+GROUPS = ("all", "without function bodies", "edge operators", "edge operators without Cast")
+
+
+def scored(tests: list[Any]) -> Scores:
+    """The verdicts on `tests`."""
+    result = Scores({k: Counter() for k in GROUPS}, {}, {}, [])
+    for test in tests:
+        verdict = score(test)
+        kind, edge, name = verdict.split()[0], edge_operator(test), about(test)
+        member = (True, not is_expanded(test), edge is not None, edge not in (None, "Cast"))
+        for group, inside in zip(GROUPS, member, strict=True):
+            result.totals[group][kind] += inside
+        result.operators.setdefault(name, Counter())[kind] += 1
+        if kind == "refused":
+            result.reasons.setdefault(name, set()).add(reason(verdict))
+        result.verdicts.append((test.name, verdict))
+    return result
+
+
+def table(scores: Scores) -> str:
     """The page of docs/onnx-coverage.md."""
     lines = [TABLE_HEAD.format(version=onnx.__version__)]
-    for group, counts in totals.items():
-        total = sum(counts.values())
-        lines.append(
-            f"| {group} | {total} | {counts['pass']} | {counts['refused']} | {100 * counts['pass'] / total:.1f} % |\n"
-        )
+    for group, counts in scores.totals.items():
+        total, passed = sum(counts.values()), counts["pass"]
+        lines.append(f"| {group} | {total} | {passed} | {counts['refused']} | {100 * passed / total:.1f} % |\n")
     lines.append("\n| operator | tests | pass | refused | why refused |\n|---|---|---|---|---|\n")
-    for name, counts in sorted(per_operator.items()):
-        reasons = "; ".join(sorted(why.get(name, ()))[:3])
+    for name, counts in sorted(scores.operators.items()):
+        reasons = "; ".join(sorted(scores.reasons.get(name, ()))[:3])
         lines.append(f"| {name} | {sum(counts.values())} | {counts['pass']} | {counts['refused']} | {reasons} |\n")
     return "".join(lines)
 
@@ -249,40 +275,25 @@ def reason(verdict: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--list", choices=("refused", "wrong", "all"))
+    parser.add_argument("--list", choices=("refused", "all"))
     parser.add_argument("--only", default="")
     parser.add_argument("--table", type=Path, help="write the page of all operators here")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    totals = {
-        k: Counter[str]() for k in ("all", "without function bodies", "edge operators", "edge operators without Cast")
-    }
-    per_operator: dict[str, Counter[str]] = {}
-    why: dict[str, set[str]] = {}
-    for test in load_tests():
-        if arguments.only not in test.name:
-            continue
-        verdict = score(test)
+    scores = scored([t for t in load_tests() if arguments.only in t.name])
+    for name, verdict in scores.verdicts:
         kind = verdict.split()[0]
-        edge, name = edge_operator(test), about(test)
-        groups = ["all"] + ["without function bodies"] * (not is_expanded(test))
-        groups += ["edge operators"] * bool(edge) + ["edge operators without Cast"] * (edge not in (None, "Cast"))
-        per_operator.setdefault(name, Counter())[kind] += 1
-        if kind == "refused":
-            why.setdefault(name, set()).add(reason(verdict))
-        for group in groups:
-            totals[group][kind] += 1
         if arguments.list in ("all", kind) or kind in ("WRONG", "CRASH"):
-            print(f"{test.name}: {verdict}")
-    for group, counts in totals.items():
+            print(f"{name}: {verdict}")
+    for group, counts in scores.totals.items():
         total = sum(counts.values())
-        parts = ", ".join(f"{k} {v}" for k, v in sorted(counts.items()))
+        parts = ", ".join(f"{k} {v}" for k, v in sorted(counts.items()) if v)
         print(f"{group:30s} {total:5d}: {parts} ({100 * counts['pass'] / max(total, 1):.1f} % pass)")
-    short = {o: c for o, c in sorted(per_operator.items()) if o in EDGE_OPERATORS and c["pass"] < sum(c.values())}
+    short = {o: c for o, c in sorted(scores.operators.items()) if o in EDGE_OPERATORS and c["pass"] < sum(c.values())}
     print("not fully passed: " + ", ".join(f"{o} {c['pass']}/{sum(c.values())}" for o, c in short.items()))
     if arguments.table:
-        arguments.table.write_text(table(totals, per_operator, why), encoding="utf-8")
-    return 1 if totals["all"]["WRONG"] + totals["all"]["CRASH"] else 0
+        arguments.table.write_text(table(scores), encoding="utf-8")
+    return 1 if scores.totals["all"]["WRONG"] + scores.totals["all"]["CRASH"] else 0
 
 
 if __name__ == "__main__":
