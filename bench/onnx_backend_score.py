@@ -1,18 +1,23 @@
 """Scores the importer and the interpreter on ONNX's own node tests.
 
-    python bench/onnx_backend_score.py [--list refused|wrong] [--only NAME]
+    python bench/onnx_backend_score.py [--list refused|all] [--only NAME] [--table docs/onnx-coverage.md]
 
-Every test is imported (operands that a static compiler needs at compile time are bound as initializers where the
-import asks for it), run by the interpreter, and compared with the expected outputs under the test's tolerances.
+Every test is imported, run by the interpreter, and compared with the expected outputs under the test's tolerances.
+Where the import asks for constants (shapes, axes, scales), the operands behind the first are bound as initializers,
+and where that does not do, all of them: then the test is one of constant folding.
 A test passes, is refused with a diagnostic, or is WRONG; wrong and crashed tests make the exit status 1.
+`--table` writes the share of every operator as a page.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
+import re
 import sys
 import warnings
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +26,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 
 from edgec.diagnostics import EdgecError
 from edgec.frontend.onnx import load
+from edgec.graph import Graph
 from edgec.interp import run
 
 EDGE_OPERATORS = frozenset(
@@ -93,13 +99,36 @@ def as_array(value: Any) -> np.ndarray:
     return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
 
 
-def bound(model: ModelProto, values: dict[str, np.ndarray]) -> ModelProto:
-    """`model` with all inputs but the first bound to `values`."""
+def codes(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """`values` as the interpreter takes them: truth values as 0 and 1, small floats as their codes."""
+    return values.view(np.uint8) if values.dtype.name.startswith("float4") else values.astype(dtype)
+
+
+def bound(model: ModelProto, values: dict[str, np.ndarray], free: int) -> ModelProto:
+    """`model` with all inputs but the first `free` bound to `values`."""
     copy = ModelProto()
     copy.CopyFrom(model)
-    for name, array in list(values.items())[1:]:
+    for name, array in list(values.items())[free:]:
         copy.graph.initializer.append(numpy_helper.from_array(array, name))
     return copy
+
+
+def imported(model: ModelProto, values: dict[str, np.ndarray], dims: dict[str, int]) -> Graph:
+    """The graph, with as few operands bound to constants as the import asks for."""
+    try:
+        return load(model, dims=dims)
+    except EdgecError as error:
+        if not any(d.code in ("E0305", "E0307") for d in error.diagnostics):
+            raise
+    first = next(iter(values), "")
+    kept = {k: n for k, n in dims.items() if k.startswith(f"{first}:")}
+    if len(values) > 1:
+        try:
+            return load(bound(model, values, 1), dims=kept)
+        except EdgecError as error:
+            if not any(d.code in ("E0305", "E0307") for d in error.diagnostics):
+                raise
+    return load(bound(model, values, 0))
 
 
 def attempt(model: ModelProto, values: dict[str, np.ndarray], wanted: list[Any], rtol: float, atol: float) -> str:
@@ -108,21 +137,15 @@ def attempt(model: ModelProto, values: dict[str, np.ndarray], wanted: list[Any],
         f"{i.name}:{axis}": size
         for i in model.graph.input
         for axis, (dim, size) in enumerate(zip(i.type.tensor_type.shape.dim, values[i.name].shape, strict=False))
-        if not dim.HasField("dim_value")
+        if not dim.HasField("dim_value") or dim.dim_value == 0
     }
-    try:
-        graph = load(model, dims=dims)
-    except EdgecError as error:
-        if not any(d.code in ("E0305", "E0307") for d in error.diagnostics) or len(values) < 2:
-            raise
-        first = next(iter(values))
-        graph = load(bound(model, values), dims={k: n for k, n in dims.items() if k.startswith(f"{first}:")})
-    feeds = {i.name: values[i.name][None] for i in graph.inputs}
-    feeds = {n: a.astype(np.uint8) if a.dtype == np.bool_ else a for n, a in feeds.items()}
-    feeds = {n: a.astype(graph.input(n).format.dtype) for n, a in feeds.items()}
+    graph = imported(model, values, dims)
+    feeds = {i.name: codes(values[i.name], i.format.dtype)[None] for i in graph.inputs}
     results = run(graph, feeds)
     for (name, _), expected in zip(graph.outputs, wanted, strict=True):
         got, expected = results[name][0], as_array(expected)
+        if expected.dtype.name.startswith("float4"):
+            got = got.astype(np.uint8).view(expected.dtype)
         if got.shape != expected.shape:
             return f"WRONG shape {got.shape}, not {expected.shape}"
         if not np.allclose(got.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True):
@@ -158,6 +181,18 @@ def operators(model: ModelProto) -> set[str]:
     return {n.op_type for n in model.graph.node}
 
 
+def edge_operator(test: Any) -> str | None:
+    """The operator of a test that is about a single operator of edge networks."""
+    used = operators(test.model)
+    return next(iter(used)) if len(used) == 1 and used <= EDGE_OPERATORS else None
+
+
+def about(test: Any) -> str:
+    """The operator that a test is about, where it has only one."""
+    used = operators(test.model)
+    return next(iter(used)) if len(used) == 1 else "(several operators)"
+
+
 def load_tests() -> list[Any]:
     """ONNX's node tests, generated in memory."""
     import onnx.backend.test.loader as loader
@@ -167,48 +202,99 @@ def load_tests() -> list[Any]:
         return loader.load_model_tests(kind="node")
 
 
+def is_expanded(test: Any) -> bool:
+    """Whether a test is the standard's definition of an operator by others."""
+    return "_expanded" in test.name
+
+
+TABLE_HEAD = """# ONNX operator coverage
+
+Generated by `bench/onnx_backend_score.py` with onnx {version}. Each row counts
+ONNX's own node tests of one operator: imported, run by the reference interpreter, compared under the test's tolerances.
+None is wrong; what does not pass is refused with a diagnostic that names the layer and the reason.
+Operands that decide shapes are bound as constants where the import asks for them.
+
+| group | tests | pass | refused | share |
+|---|---|---|---|---|
+"""
+
+
+@dataclass
+class Scores:
+    """Counts of verdicts by group and by operator, the reasons of refusals, and every test's verdict."""
+
+    totals: dict[str, Counter[str]]
+    operators: dict[str, Counter[str]]
+    reasons: dict[str, set[str]]
+    verdicts: list[tuple[str, str]]
+
+
+GROUPS = ("all", "without function bodies", "edge operators", "edge operators without Cast")
+
+
+def scored(tests: list[Any]) -> Scores:
+    """The verdicts on `tests`."""
+    result = Scores({k: Counter() for k in GROUPS}, {}, {}, [])
+    for test in tests:
+        verdict = score(test)
+        kind, edge, name = verdict.split()[0], edge_operator(test), about(test)
+        member = (True, not is_expanded(test), edge is not None, edge not in (None, "Cast"))
+        for group, inside in zip(GROUPS, member, strict=True):
+            result.totals[group][kind] += inside
+        result.operators.setdefault(name, Counter())[kind] += 1
+        if kind == "refused":
+            result.reasons.setdefault(name, set()).add(reason(verdict))
+        result.verdicts.append((test.name, verdict))
+    return result
+
+
+def table(scores: Scores) -> str:
+    """The page of docs/onnx-coverage.md."""
+    lines = [TABLE_HEAD.format(version=onnx.__version__)]
+    for group, counts in scores.totals.items():
+        total, passed = sum(counts.values()), counts["pass"]
+        lines.append(f"| {group} | {total} | {passed} | {counts['refused']} | {100 * passed / total:.1f} % |\n")
+    lines.append("\n| operator | tests | pass | refused | why refused |\n|---|---|---|---|---|\n")
+    for name, counts in sorted(scores.operators.items()):
+        reasons = "; ".join(sorted(scores.reasons.get(name, ()))[:3])
+        lines.append(f"| {name} | {sum(counts.values())} | {counts['pass']} | {counts['refused']} | {reasons} |\n")
+    return "".join(lines)
+
+
+def reason(verdict: str) -> str:
+    """The refusal in a few words, for the table."""
+    text = re.sub(r"^refused (E\d{4} )?", "", verdict)
+    element = re.search(r"element type (\d+)", text)
+    if element:
+        return f"element type {TensorProto.DataType.Name(int(element[1]))}"
+    if "states no version" in text:
+        return "another domain"
+    text = re.sub(r" \(\w+\)(:.*)?$", "", re.sub(r"\[[^\]]*\]|'[^']*'", "", text))
+    return re.sub(r"\s+", " ", text).replace("|", "/").strip()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--list", choices=("refused", "wrong", "all"))
+    parser.add_argument("--list", choices=("refused", "all"))
     parser.add_argument("--only", default="")
+    parser.add_argument("--table", type=Path, help="write the page of all operators here")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    totals: dict[str, collections.Counter[str]] = {
-        k: collections.Counter() for k in ("all", "direct", "edge operators", "edge operators without Cast")
-    }
-    per_operator: dict[str, collections.Counter[str]] = {}
-    for test in load_tests():
-        if arguments.only not in test.name:
-            continue
-        verdict = score(test)
+    scores = scored([t for t in load_tests() if arguments.only in t.name])
+    for name, verdict in scores.verdicts:
         kind = verdict.split()[0]
-        used = operators(test.model)
-        groups = ["all"]
-        if not test.name.endswith("_expanded") and "_expanded_" not in test.name:
-            groups.append("direct")
-            if len(used) == 1 and used <= EDGE_OPERATORS:
-                groups.append("edge operators")
-                per_operator.setdefault(next(iter(used)), collections.Counter())[kind] += 1
-                if used != {"Cast"}:
-                    groups.append("edge operators without Cast")
-        for group in groups:
-            totals[group][kind] += 1
-        if (
-            (arguments.list == "all")
-            or (arguments.list == "refused" and kind == "refused")
-            or (kind in ("WRONG", "CRASH"))
-        ):
-            print(f"{test.name}: {verdict}")
-    for group, counts in totals.items():
+        if arguments.list in ("all", kind) or kind in ("WRONG", "CRASH"):
+            print(f"{name}: {verdict}")
+    for group, counts in scores.totals.items():
         total = sum(counts.values())
-        parts = ", ".join(f"{k} {v}" for k, v in sorted(counts.items()))
+        parts = ", ".join(f"{k} {v}" for k, v in sorted(counts.items()) if v)
         print(f"{group:30s} {total:5d}: {parts} ({100 * counts['pass'] / max(total, 1):.1f} % pass)")
-    short = {o: c for o, c in sorted(per_operator.items()) if c["pass"] < sum(c.values())}
+    short = {o: c for o, c in sorted(scores.operators.items()) if o in EDGE_OPERATORS and c["pass"] < sum(c.values())}
     print("not fully passed: " + ", ".join(f"{o} {c['pass']}/{sum(c.values())}" for o, c in short.items()))
-    return 1 if totals["all"]["WRONG"] + totals["all"]["CRASH"] else 0
+    if arguments.table:
+        arguments.table.write_text(table(scores), encoding="utf-8")
+    return 1 if scores.totals["all"]["WRONG"] + scores.totals["all"]["CRASH"] else 0
 
-
-__all__ = ["onnx", "score"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,7 +20,7 @@ from edgec.graph import Graph
 from edgec.interp import evaluate, run
 from edgec.interp.registry import along, frame_levels
 from edgec.layers import MOVES
-from edgec.ops import Constant, Dequantize, Input, Op, Split
+from edgec.ops import Constant, Dequantize, Input, Op
 from edgec.pipeline import Context
 
 NO_NOISE = 200.0
@@ -192,7 +192,9 @@ def matched(float_graph: Graph, quant_graph: Graph) -> dict[Op, Op]:
 
 
 def _name(op: Op) -> str | None:
-    if isinstance(op, Constant | Split) or (isinstance(op, Dequantize) and isinstance(op.x, Constant)):
+    if not isinstance(op.type, TensorType) or isinstance(op, Constant):
+        return None
+    if isinstance(op, Dequantize) and isinstance(op.x, Constant):
         return None
     return op.name if isinstance(op, Input) else op.loc[-1] if op.loc else None
 

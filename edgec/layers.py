@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgec.formats import Format, Quantizer
+from edgec.formats import Format, Quantizer, TupleType
 from edgec.graph import Graph
-from edgec.ops import Constant, Conv, ConvTranspose, Dense, Input, MatMul, Op
+from edgec.ops import Constant, Conv, ConvTranspose, Dense, Gru, Input, Lstm, MatMul, Op, Rnn
 from edgec.text import Printer
 
-MOVES = ("reshape", "transpose", "get")
+MOVES = ("reshape", "transpose", "get", "split")
 """Ops that only rename elements; they get no row."""
 
 
@@ -51,6 +51,9 @@ def nominal_macs(op: Op) -> int:
         return op.tensor.size * op.x.shape[-1]
     if isinstance(op, ConvTranspose):
         return op.x.tensor.size * math.prod(op.w.shape[1:])
+    if isinstance(op, Rnn | Gru | Lstm):
+        steps, sequences, inputs = op.x.shape
+        return steps * sequences * op.w.shape[0] * (inputs + op.r.shape[1])
     return 0
 
 
@@ -59,8 +62,9 @@ def layers(graph: Graph) -> list[Layer]:
     names = Printer(graph).names
     rows = []
     for op in graph.ops:
-        if isinstance(op, Input | Constant) or op.mnemonic in MOVES or not hasattr(op.type, "shape"):
+        if isinstance(op, Input | Constant) or op.mnemonic in MOVES:
             continue
+        result = op.type.elements[0] if isinstance(op.type, TupleType) else op.type  # the first says most
         constants = [o for o in op.operands if isinstance(o, Constant)]
         arithmetic = {k: str(v) for k, v in op.fields() if isinstance(v, Quantizer | Format)}
         for key, value in op.fields():
@@ -71,8 +75,8 @@ def layers(graph: Graph) -> list[Layer]:
                 names[op],
                 op.mnemonic,
                 op.loc,
-                op.shape,
-                str(op.format),
+                result.shape,
+                str(result.format),
                 nominal_macs(op),
                 sum(c.tensor.size for c in constants),
                 sum(c.tensor.bits for c in constants),

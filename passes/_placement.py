@@ -196,6 +196,8 @@ def kind_of(op: Op, kind: Kind) -> str:
             return "function" if is_factor(op, op.y) else "float"
         case Reduce(function="sum"):
             return "function" if kind == "fixed" else "float"
+        case Get() if not isinstance(op.x, Split):  # a recurrent layer or the like, which is float
+            return "float"
     if isinstance(op, SAME):
         return "same"
     return "function" if isinstance(op, FUNCTIONS) else "float"

@@ -24,6 +24,7 @@ from edgec.ops import (
     Where,
     clip_levels,
 )
+from edgec.ops.elementwise import INTEGER_FUNCTIONS
 
 
 def _common_unit(op: Add | Sub, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None]:
@@ -133,11 +134,20 @@ _UNARY: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
     "sin": lambda x, a, b: np.sin(x),
     "cos": lambda x, a, b: np.cos(x),
     "not": lambda x, a, b: 1 - x,
+    "tan": lambda x, a, b: np.tan(x),
+    "asin": lambda x, a, b: np.arcsin(x),
+    "acos": lambda x, a, b: np.arccos(x),
+    "atan": lambda x, a, b: np.arctan(x),
+    "sinh": lambda x, a, b: np.sinh(x),
+    "cosh": lambda x, a, b: np.cosh(x),
+    "asinh": lambda x, a, b: np.arcsinh(x),
+    "acosh": lambda x, a, b: np.arccosh(x),
+    "atanh": lambda x, a, b: np.arctanh(x),
 }
 
 
 _TRANSCENDENTAL = ("exp", "log", "sigmoid", "tanh", "erf", "softplus", "elu", "selu", "celu", "mish", "sin", "cos")
-_TRANSCENDENTAL += ("gelu", "gelu_tanh")
+_TRANSCENDENTAL += ("gelu", "gelu_tanh", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh")
 """Computed in float64 and rounded once, so that tables made from them are the same on every machine."""
 
 
@@ -163,6 +173,7 @@ _BINARY: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "max": np.maximum,
     "min": np.minimum,
     "mod": np.fmod,
+    "floor_mod": np.mod,
     "equal": np.equal,
     "less": np.less,
     "less_equal": np.less_equal,
@@ -179,11 +190,38 @@ def binary(op: Binary, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = align(x, len(op.shape)), align(y, len(op.shape))
     if not op.x.format.is_float:
         a, b = _ordered(x, op.x.format), _ordered(y, op.y.format)
+        if op.function in INTEGER_FUNCTIONS:
+            result = _integer_function(op.function, a, b, op.format.bits)
+            return op.format.codes_of_levels(op.format.clip_levels(result, "wrap"))
         result = _BINARY[op.function](a, b)
         if op.function in ("max", "min"):
             return op.format.codes_of_levels(result)
         return result.astype(op.format.dtype)
     return _BINARY[op.function](x, y).astype(op.format.dtype)
+
+
+def _integer_function(name: str, x: np.ndarray, y: np.ndarray, bits: int) -> np.ndarray:
+    """The function of int64 levels, not yet wrapped."""
+    match name:
+        case "bit_and":
+            return x & y
+        case "bit_or":
+            return x | y
+        case "bit_xor":
+            return x ^ y
+        case "shift_left":
+            return np.where((y >= 0) & (y < bits), x << np.clip(y, 0, bits - 1), 0)
+        case "shift_right":
+            return np.where((y >= 0) & (y < bits), x >> np.clip(y, 0, bits - 1), np.minimum(np.sign(x), 0))
+    divisor = np.where(y == 0, 1, y)
+    floor = x // divisor
+    rest = x - floor * divisor  # the sign of y
+    if name == "floor_mod":
+        return np.where(y == 0, 0, rest)
+    truncated = (rest != 0) & ((x < 0) != (divisor < 0))  # floor lies one below
+    if name == "mod":
+        return np.where(y == 0, 0, np.where(truncated, rest - divisor, rest))
+    return np.where(y == 0, 0, floor + truncated)
 
 
 def _ordered(codes: np.ndarray, fmt: Format) -> np.ndarray:

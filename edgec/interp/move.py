@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.interp.registry import align, evaluates
-from edgec.ops import Concat, Expand, Gather, Get, Pad, Reshape, Resize, Slice, Split, Transpose
+from edgec.ops import Concat, Expand, Gather, Get, Pad, Reshape, Slice, Split, Transpose
 from edgec.ops.shape import fill_code
 
 
@@ -71,40 +71,3 @@ def split(op: Split, x: np.ndarray) -> tuple[np.ndarray, ...]:
 @evaluates(Get)
 def get(op: Get, x: tuple[np.ndarray, ...]) -> np.ndarray:
     return x[op.index]
-
-
-def source_coordinates(op: Resize, i: int) -> np.ndarray:
-    """Positions in the input for every output index on spatial axis `i`, float64 (ONNX Resize)."""
-    n, m, scale = op.x.shape[2 + i], op.sizes[i], op.scales[i]
-    y = np.arange(m, dtype=np.float64)
-    match op.coordinates:
-        case "half_pixel":
-            return (y + 0.5) / scale - 0.5
-        case "pytorch_half_pixel":
-            return (y + 0.5) / scale - 0.5 if m > 1 else np.zeros(1)
-        case "asymmetric":
-            return y / scale
-        case _:
-            return y * (n - 1) / (m - 1) if m > 1 else np.zeros(1)
-
-
-@evaluates(Resize)
-def resize(op: Resize, x: np.ndarray) -> np.ndarray:
-    for i in range(len(op.sizes)):
-        axis, n = 3 + i, op.x.shape[2 + i]
-        position = source_coordinates(op, i)
-        if op.mode == "nearest":
-            rule = {
-                "floor": np.floor,
-                "ceil": np.ceil,
-                "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-                "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-            }[op.nearest]
-            x = np.take(x, np.clip(rule(position), 0, n - 1).astype(np.int64), axis=axis)
-            continue
-        position = np.clip(position, 0, n - 1)
-        low = np.floor(position).astype(np.int64)
-        high = np.minimum(low + 1, n - 1)
-        weight = (position - low).astype(x.dtype).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
-        x = np.take(x, low, axis=axis) * (1 - weight) + np.take(x, high, axis=axis) * weight
-    return x.astype(op.format.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.formats import Quantizer
+from edgec.interp.mac import requantize_dyadic
 from edgec.interp.registry import evaluates, frame_levels
 from edgec.ops import ArgMax, AvgPool, MaxPool, Normalize, Reduce
 from edgec.rounding import divide_round
@@ -75,7 +76,13 @@ def reduce(op: Reduce, x: np.ndarray) -> np.ndarray:
     keep = op.keepdims
     if not fmt.is_float:
         levels = frame_levels(x, op.x) if op.function == "sum" else fmt.levels(x)
-        result = {"sum": np.sum, "max": np.max, "min": np.min}[op.function](levels, axis=axes, keepdims=keep)
+        if op.function == "sum":
+            result = levels.sum(axis=axes, keepdims=keep)
+        else:
+            function, start = (np.max, fmt.level_range[0]) if op.function == "max" else (np.min, fmt.level_range[1])
+            result = function(levels, axis=axes, keepdims=keep, initial=start)
+        if op.out is not None:
+            result = requantize_dyadic(result, fmt.frac or 0, op.out)
         return op.format.codes_of_levels(result)
     match op.function:
         case "sum":
@@ -83,9 +90,9 @@ def reduce(op: Reduce, x: np.ndarray) -> np.ndarray:
         case "mean":
             y = x.mean(axis=axes, keepdims=keep)
         case "max":
-            y = x.max(axis=axes, keepdims=keep)
+            y = x.max(axis=axes, keepdims=keep, initial=-np.inf)
         case "min":
-            y = x.min(axis=axes, keepdims=keep)
+            y = x.min(axis=axes, keepdims=keep, initial=np.inf)
         case "prod":
             y = x.prod(axis=axes, keepdims=keep)
         case "l1":
@@ -97,7 +104,8 @@ def reduce(op: Reduce, x: np.ndarray) -> np.ndarray:
         case "log_sum":
             y = np.log(x.sum(axis=axes, keepdims=keep))
         case _:
-            top = x.max(axis=axes, keepdims=True)
+            top = x.max(axis=axes, keepdims=True, initial=-np.inf)
+            top = np.where(np.isfinite(top), top, x.dtype.type(0))
             y = np.log(np.exp(x - top).sum(axis=axes, keepdims=True)) + top
             y = y if keep else y.reshape(x.shape[0], *op.shape)
     return np.asarray(y, op.format.dtype)

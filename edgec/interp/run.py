@@ -10,7 +10,7 @@ from edgec.diagnostics import EdgecError, nearest
 from edgec.formats import FormatError
 from edgec.formats_compressed import Sparse
 from edgec.graph import Graph
-from edgec.interp import elementwise, mac, move, pool, quant  # noqa: F401  (they register the evaluators)
+from edgec.interp import elementwise, indexed, mac, move, pool, quant, recurrent, resample  # noqa: F401  (they register the evaluators)
 from edgec.interp.registry import EVALUATORS
 from edgec.ops import Constant, Input, Op
 
@@ -37,8 +37,8 @@ def run(
 ) -> dict[str, np.ndarray]:
     """Outputs of `graph` for `frames`: input name -> codes [F, *shape]; result name -> codes [F, *shape].
 
-    Float inputs hold numbers. `observe(op, array)` sees every computed op. Frames are worked through in chunks
-    so that no single tensor needs more than `max_bytes`; with an observer each chunk is reported in turn.
+    Float inputs hold numbers. `observe(op, array)` sees every computed op with one result. Frames are worked through
+    in chunks so that no single tensor needs more than `max_bytes`; with an observer each chunk is reported in turn.
     Raises E0210 for inputs that do not fit.
     """
     arrays = {name: check_frames(graph, name, array) for name, array in frames.items()}
@@ -72,7 +72,7 @@ def _run_chunk(
             values[op] = frames[op.name]
             continue
         values[op] = evaluate(op, [values[o] for o in op.operands])
-        if observe is not None and not isinstance(op, Constant):
+        if observe is not None and not isinstance(op, Constant) and _has_one_result(op):
             observe(op, values[op])
         for operand in dict.fromkeys(op.operands):
             remaining[operand] -= 1

@@ -17,9 +17,11 @@ from edgec.ops.elementwise import (
     Where,
     clip_levels,
 )
+from edgec.ops.indexed import Cumulate, Scatter, Take, TopK
 from edgec.ops.mac import Conv, ConvTranspose, Dense, MatMul, centered_range
 from edgec.ops.pool import ArgMax, AvgPool, MaxPool, Normalize, Reduce
 from edgec.ops.quant import Cast, Dequantize, Lut, MultiThreshold, Quantize, Requantize, RequantizeFloat
+from edgec.ops.recurrent import Gru, Lstm, Rnn
 from edgec.ops.shape import Concat, Expand, Gather, Pad, Reshape, Resize, Slice, Split, Transpose
 from edgec.ops.source import Constant, Get, Input, centered_levels, constant, integers
 
@@ -37,6 +39,7 @@ __all__ = [
     "Constant",
     "Conv",
     "ConvTranspose",
+    "Cumulate",
     "DecodeFloat",
     "Dense",
     "Dequantize",
@@ -44,7 +47,9 @@ __all__ = [
     "Expand",
     "Gather",
     "Get",
+    "Gru",
     "Input",
+    "Lstm",
     "Lut",
     "MatMul",
     "MaxPool",
@@ -63,10 +68,14 @@ __all__ = [
     "RequantizeFloat",
     "Reshape",
     "Resize",
+    "Rnn",
+    "Scatter",
     "Slice",
     "Softmax",
     "Split",
     "Sub",
+    "Take",
+    "TopK",
     "Transpose",
     "Unary",
     "Where",

@@ -164,3 +164,8 @@ def same_float(*ops: Op) -> Format:
         all(o.format == first for o in ops), "operands of different formats: " + ", ".join(str(o.format) for o in ops)
     )
     return first
+
+
+def plain_integers(fmt: Format) -> bool:
+    """Whether codes are integers of unit 1 without zero point."""
+    return not fmt.is_float and fmt.frac == 0 and not fmt.zero_point_array.any()

@@ -8,23 +8,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgec.formats import Affine, Format, Integer, Quantizer, TensorType, smallest_fixed
-from edgec.ops.base import Op, broadcast, normalize_axis, require, same_float
+from edgec.ops.base import Op, broadcast, normalize_axis, plain_integers, require, same_float
 from edgec.ops.mac import centered_range, product_range, quantized
 
 UNARY_FUNCTIONS = (
     "abs", "neg", "exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "erf", "softplus", "softsign",
     "hard_sigmoid", "hard_swish", "elu", "selu", "celu", "leaky_relu", "thresholded_relu", "gelu", "gelu_tanh",
     "mish", "floor", "ceil", "round", "sign", "sin", "cos", "not",
+    "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh",
 )  # fmt: skip
 BINARY_FUNCTIONS = (
     "div", "pow", "max", "min", "mod", "equal", "less", "less_equal", "greater", "greater_equal", "and", "or", "xor",
+    "floor_mod", "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right",
 )  # fmt: skip
 PREDICATES = ("equal", "less", "less_equal", "greater", "greater_equal", "and", "or", "xor", "not")
+INTEGER_FUNCTIONS = ("div", "mod", "floor_mod", "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right")
+"""Of plain integers, which wrap in their format: `div` truncates (0 where the divisor is 0), `mod` has the sign of x,
+`floor_mod` that of y (0 where y is 0), `shift_right` keeps the sign. A shift by less than 0 or by the width or more
+leaves 0, a `shift_right` of a negative x leaves -1."""
 BOOL = Integer(1, signed_=False)
 """The format of truth values: 0 or 1."""
 
 
-def _sum_format(x: Format, y: Format, negate_y: bool) -> Format:
+def exact_format(what: str, lo: int, hi: int, frac: int, out: Quantizer | None) -> Format:
+    """The narrowest format of all results; that of `out` where they need more than 64 bits but only wrap.
+
+    Integers modulo 2**64 give the same codes modulo any smaller power of two, so nothing is lost then."""
+    bits = max((-lo - 1).bit_length(), max(hi, 0).bit_length()) + 1 if lo < 0 else hi.bit_length()
+    if bits <= (64 if lo < 0 and what == "sum" else 63):
+        return smallest_fixed(lo, hi, frac)
+    wraps = out is not None and out.overflow == "wrap" and out.format.frac == frac
+    require(wraps, f"the exact {what} needs {bits} bits; at most 63")
+    assert out is not None
+    return out.format
+
+
+def _sum_format(x: Format, y: Format, negate_y: bool, out: Quantizer | None) -> Format:
     if x.is_float or y.is_float:
         require(x == y, f"operands of different formats: {x} and {y}")
         return x
@@ -34,7 +53,7 @@ def _sum_format(x: Format, y: Format, negate_y: bool) -> Format:
     if x.frac is not None and y.frac is not None:
         frac = max(x.frac, y.frac)
         i, j = frac - x.frac, frac - y.frac
-        return smallest_fixed((a << i) + (c << j), (b << i) + (d << j), frac)
+        return exact_format("sum", (a << i) + (c << j), (b << i) + (d << j), frac, out)
     require(
         x.scale_array.tolist() == y.scale_array.tolist() and x.axis == y.axis,
         f"operands of different units: {x} and {y}; requantize them to one",
@@ -52,7 +71,7 @@ class Add(Op):
     out: Quantizer | None = None
 
     def infer(self) -> TensorType:
-        fmt = _sum_format(self.x.format, self.y.format, negate_y=False)
+        fmt = _sum_format(self.x.format, self.y.format, False, self.out)
         return TensorType(quantized(fmt, self.out), broadcast(self.x.shape, self.y.shape))
 
 
@@ -65,7 +84,7 @@ class Sub(Op):
     out: Quantizer | None = None
 
     def infer(self) -> TensorType:
-        fmt = _sum_format(self.x.format, self.y.format, negate_y=True)
+        fmt = _sum_format(self.x.format, self.y.format, True, self.out)
         return TensorType(quantized(fmt, self.out), broadcast(self.x.shape, self.y.shape))
 
 
@@ -85,8 +104,7 @@ class Mul(Op):
             return TensorType(same_float(self.x, self.y), shape)
         require(x.frac is not None and y.frac is not None, f"products of {x} and {y} need power-of-two units")
         lo, hi = product_range(centered_range(x), centered_range(y))
-        exact = smallest_fixed(lo, hi, (x.frac or 0) + (y.frac or 0))
-        require(exact.bits <= 63, f"the exact product needs {exact.bits} bits; at most 63")
+        exact = exact_format("product", lo, hi, (x.frac or 0) + (y.frac or 0), self.out)
         return TensorType(quantized(exact, self.out), shape)
 
 
@@ -171,7 +189,10 @@ class Unary(Op):
 
 @dataclass(frozen=True, eq=False)
 class Binary(Op):
-    """A named float function of two operands with numpy broadcasting; predicates give `uint<1>`."""
+    """A named function of two operands with numpy broadcasting; predicates give `uint<1>`.
+
+    All but the bits and shifts work on floats, `INTEGER_FUNCTIONS` on plain integers, comparisons, max and min on both.
+    """
 
     x: Op
     y: Op
@@ -188,6 +209,11 @@ class Binary(Op):
             return TensorType(BOOL, shape)
         if self.function in ("max", "min"):
             return TensorType(self.x.format, shape)
+        fmt = self.x.format
+        if not fmt.is_float and self.function in INTEGER_FUNCTIONS:
+            require(plain_integers(fmt), f"{self.function} of {fmt}")
+            return TensorType(fmt, shape)
+        require(not self.function.startswith(("bit_", "shift_")), f"{self.function} needs integers")
         return TensorType(same_float(self.x, self.y), shape)
 
 

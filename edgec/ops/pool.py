@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from edgec.formats import Integer, Quantizer, TensorType, smallest_fixed
+from edgec.formats import Integer, Quantizer, TensorType
 from edgec.ops.base import Op, normalize_axis, require, same_float
-from edgec.ops.mac import centered_range, window_shape
+from edgec.ops.elementwise import exact_format
+from edgec.ops.mac import centered_range, quantized, window_shape
 
 REDUCTIONS = ("sum", "mean", "max", "min", "prod", "l1", "l2", "sum_square", "log_sum", "log_sum_exp")
 
@@ -89,12 +90,15 @@ class AvgPool(_Pool):
 
 @dataclass(frozen=True, eq=False)
 class Reduce(Op):
-    """A named reduction over `axes`; integers support exact `sum` and `max`/`min`, floats all."""
+    """A named reduction over `axes`; integers support exact `sum` and `max`/`min`, floats all.
+
+    An integer sum is quantised if `out` is stated."""
 
     x: Op
     function: str
     axes: tuple[int, ...]
     keepdims: bool = True
+    out: Quantizer | None = None
 
     def infer(self) -> TensorType:
         require(self.function in REDUCTIONS, f"unknown reduction {self.function!r}")
@@ -107,13 +111,15 @@ class Reduce(Op):
             shape = tuple(n for i, n in enumerate(self.x.shape) if i not in axes)
         fmt = self.x.format
         require(fmt.axis is None, "reductions need one scale per tensor")
+        require(self.out is None or (self.function == "sum" and not fmt.is_float), "quantizers need a sum of integers")
         if fmt.is_float or self.function in ("max", "min"):
             return TensorType(fmt, shape)
         require(self.function == "sum", f"{self.function} of integers")
         require(fmt.frac is not None, f"sums of {fmt} need a power-of-two unit")
         terms = math.prod(self.x.shape[a] for a in axes)
         lo, hi = centered_range(fmt)
-        return TensorType(smallest_fixed(terms * min(lo, 0), terms * max(hi, 0), fmt.frac or 0), shape)
+        exact = exact_format("sum", terms * min(lo, 0), terms * max(hi, 0), fmt.frac or 0, self.out)
+        return TensorType(quantized(exact, self.out), shape)
 
 
 @dataclass(frozen=True, eq=False)

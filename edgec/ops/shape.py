@@ -11,6 +11,8 @@ from edgec.formats import Affine, Format, TensorType, TupleType
 from edgec.formats_compressed import Sparse
 from edgec.ops.base import Op, broadcast, normalize_axis, require
 
+RESIZE_COORDINATES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "asymmetric", "align_corners")
+
 
 def moved(fmt: Format, axis: int | None) -> Format:
     """`fmt` with its channel axis at `axis` (per-channel formats follow their channels)."""
@@ -201,8 +203,10 @@ class Split(Op):
 class Resize(Op):
     """Spatial resampling of [N, C, *S] to `sizes`.
 
-    `mode` nearest or linear; `coordinates` half_pixel, pytorch_half_pixel, asymmetric or align_corners;
-    `nearest` floor, ceil, round_prefer_floor or round_prefer_ceil; `scales` are the ONNX scale factors.
+    `mode` nearest, linear or cubic; `coordinates` half_pixel, half_pixel_symmetric, pytorch_half_pixel, asymmetric or
+    align_corners; `nearest` floor, ceil, round_prefer_floor or round_prefer_ceil; `scales` are the ONNX scale factors.
+    Outside the tensor the edge is repeated; cubic with `exclude_outside` leaves those taps out and divides by the sum
+    of the others. `cubic_a` is the coefficient of the cubic kernel.
     """
 
     x: Op
@@ -211,19 +215,18 @@ class Resize(Op):
     mode: str = "nearest"
     coordinates: str = "half_pixel"
     nearest: str = "round_prefer_floor"
+    cubic_a: float = -0.75
+    exclude_outside: bool = False
 
     def infer(self) -> TensorType:
         require(len(self.x.shape) >= 3, "resizing needs [N, C, spatial...]")
         require(len(self.sizes) == len(self.scales) == len(self.x.shape) - 2, "one size and scale per spatial axis")
-        require(self.mode in ("nearest", "linear"), f"unknown mode {self.mode!r}")
-        require(
-            self.coordinates in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"),
-            f"unknown coordinates {self.coordinates!r}",
-        )
+        require(self.mode in ("nearest", "linear", "cubic"), f"unknown mode {self.mode!r}")
+        require(self.coordinates in RESIZE_COORDINATES, f"unknown coordinates {self.coordinates!r}")
         require(
             self.nearest in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
             f"unknown rounding {self.nearest!r}",
         )
-        require(self.mode == "nearest" or self.x.format.is_float, "linear interpolation needs floats")
+        require(self.mode == "nearest" or self.x.format.is_float, f"{self.mode} interpolation needs floats")
         require(all(n >= 1 for n in self.sizes), "an empty result")
         return TensorType(self.x.format, (*self.x.shape[:2], *self.sizes))

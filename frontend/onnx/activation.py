@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from edgec.frontend.onnx.arithmetic import same_format
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import constant_op, plain
@@ -14,8 +15,6 @@ from edgec.ops import Binary, Clip, Mul, Op, PRelu, Relu, Reshape, Softmax, Unar
 _PLAIN = {
     name: name.lower()
     for name in [
-        "Abs",
-        "Neg",
         "Exp",
         "Log",
         "Sqrt",
@@ -28,9 +27,17 @@ _PLAIN = {
         "Floor",
         "Ceil",
         "Round",
-        "Sign",
         "Sin",
         "Cos",
+        "Tan",
+        "Asin",
+        "Acos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+        "Asinh",
+        "Acosh",
+        "Atanh",
         "Mish",
     ]
 }
@@ -122,7 +129,7 @@ def clip(node: Node) -> Op:
 def _clip_computed(node: Node, x: Op) -> Op:
     for index, function in ((1, "max"), (2, "min")):
         if node.has(index):
-            x = Binary(x, node.op(index), function, loc=node.loc)
+            x = Binary(*same_format(node, x, plain(node.op(index))), function, loc=node.loc)
     return x
 
 

@@ -11,6 +11,7 @@ from onnx import NodeProto, TensorProto
 
 from edgec.diagnostics import EdgecError
 from edgec.formats import FormatError, TupleType
+from edgec.formats_compressed import Minifloat
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.read import MAX_ELEMENTS
 from edgec.frontend.onnx.types import FORMATS, constant_op
@@ -97,6 +98,8 @@ def to_numpy(op: Constant) -> np.ndarray:
     name = _NUMPY[op.format]
     if op.data.dtype.name == name:
         return op.data
+    if isinstance(op.format, Minifloat):
+        return op.data.view(onnx.helper.tensor_dtype_to_np_dtype(TensorProto.FLOAT4E2M1))
     return op.data.astype(onnx.helper.tensor_dtype_to_np_dtype(getattr(TensorProto, name.upper())))
 
 

@@ -9,12 +9,15 @@ from onnx import TensorProto, ValueInfoProto
 
 from edgec.diagnostics import Diagnostic, EdgecError, nearest
 from edgec.formats import FormatError, TensorType
+from edgec.frontend.onnx.branches import branch_items, branch_of
 from edgec.frontend.onnx.fold import by_reference, settle
 from edgec.frontend.onnx.hints import MOVES, input_hints
+from edgec.frontend.onnx.kinds import Kind, kind_of, output_kind
 from edgec.frontend.onnx.node import Node, Unknown, Value, schema_of
 from edgec.frontend.onnx.read import MAX_ELEMENTS, Model, tensor_array, text
 from edgec.frontend.onnx.registry import QONNX_DOMAINS, handler_for, handler_names
-from edgec.frontend.onnx.structure import Item, items_of
+from edgec.frontend.onnx.standard_functions import body_of, has_body
+from edgec.frontend.onnx.structure import MAX_NODES, Item, items_of
 from edgec.frontend.onnx.types import constant_op, dtype_format, element_format
 from edgec.graph import Graph
 from edgec.ops import Input, Op
@@ -33,6 +36,8 @@ class Importer:
         self.initializers: dict[str, TensorProto] = {}
         self.used_dims: set[str] = set()
         self.aliases: dict[str, str] = {}
+        self.kinds: dict[str, Kind] = {}
+        self.expanded = 0
 
     def run(self) -> tuple[Graph | None, list[Diagnostic]]:
         proto = self.model.proto.graph
@@ -53,6 +58,7 @@ class Importer:
             self._shallow(items)
             return None, self.found
         self.values.update({i.name: i for i in inputs})
+        self.kinds.update({text(i.name): i.type.tensor_type.elem_type for i in infos})
         info_of = {text(v.name): v for v in (*proto.value_info, *proto.output)}
         for item in items:
             self._node(item, info_of)
@@ -96,7 +102,7 @@ class Importer:
                 if size is None:
                     self._dynamic(name, axis, symbol)
                     size = 1
-                elif size < 1:
+                elif size < 0 or (size == 0 and self.batch == 0):
                     self._error("E0302", f"input {name!r} has dimension {size} on axis {axis}", layer=name)
                     size = 1
                 shape.append(size)
@@ -152,6 +158,8 @@ class Importer:
                 value = constant_op(value, (name,))
             if isinstance(value, Op):
                 outputs.append((name, value))
+        if len(outputs) < len(names) and not any(d.severity == "error" for d in self.found):
+            self._error("E0302", "an output depends on a tensor that comes from nowhere")
         return tuple(outputs) if len(outputs) == len(names) else None
 
     # --- nodes ------------------------------------------------------------------------------------------------
@@ -186,10 +194,19 @@ class Importer:
     def _node(self, item: Item, info_of: Mapping[str, ValueInfoProto]) -> None:
         results: tuple[Value, ...] | None = None
         try:
+            if item.op_type == "If" and not item.domain and self._branch(item, info_of):
+                return
             handler = self._check_known(item)
             values = [self._value(n) if n else None for n in item.inputs]
             if not any(isinstance(v, Unknown) for v in values):
-                results = self._results(Node(item, values, self.model.folder, self.aliases), handler)  # type: ignore[arg-type]
+                kinds = [self._kind(n, v) for n, v in zip(item.inputs, values, strict=True)]  # type: ignore[arg-type]
+                if handler is None and self._by_definition(item, values, kinds, info_of):  # type: ignore[arg-type]
+                    return
+                node = Node(item, values, self.model.folder, self.aliases, kinds)  # type: ignore[arg-type]
+                results = self._results(node, handler)
+                schema = schema_of(item.op_type, item.opset, item.domain)
+                for index, (name, value) in enumerate(zip(item.outputs, results, strict=False)):
+                    self.kinds[name] = output_kind(item, schema, index, kinds, value)
         except EdgecError as error:
             self.found += [_as_model_error(d, item) for d in error.diagnostics]
         except FormatError as error:
@@ -201,6 +218,45 @@ class Importer:
             if name:
                 self.values[name] = results[index] if results is not None else _placeholder(name, info_of.get(name))
 
+    def _kind(self, name: str, value: Value | None) -> Kind:
+        kind = self.kinds.get(name)
+        return kind_of(value) if kind is None and value is not None else kind
+
+    def _branch(self, item: Item, info_of: Mapping[str, ValueInfoProto]) -> bool:
+        """Import the branch that a known condition takes; False when it is computed."""
+        condition = self._value(item.inputs[0]) if item.inputs and item.inputs[0] else None
+        if not isinstance(condition, np.ndarray) or condition.size != 1:
+            return False
+        graph = branch_of(item, bool(condition.ravel()[0]))
+        body, names, constants = branch_items(item, graph)
+        self._count(len(body), item)
+        for name, tensor in constants.items():
+            self.initializers[name] = tensor
+        for inner in body:
+            self._node(inner, {})
+        for name, inner in zip(item.outputs, graph.output, strict=True):
+            source = names.get(text(inner.name), text(inner.name))
+            if name:
+                self.values[name] = self._value(source)
+                self.kinds[name] = self.kinds.get(source)
+        return True
+
+    def _count(self, nodes: int, item: Item) -> None:
+        self.expanded += nodes
+        if self.expanded > MAX_NODES:
+            raise EdgecError("E0302", f"more than {MAX_NODES} nodes after expanding operators", layer=item.name)
+
+    def _by_definition(
+        self, item: Item, values: list[Value | None], kinds: list[Kind], info_of: Mapping[str, ValueInfoProto]
+    ) -> bool:
+        """Import the nodes by which the standard defines an operator; False when it does not."""
+        schema = schema_of(item.op_type, item.opset, item.domain)
+        body = body_of(item, schema, values, kinds) if schema is not None and has_body(schema) else None
+        self._count(len(body or ()), item)
+        for inner in body or ():
+            self._node(inner, info_of)
+        return body is not None
+
     def _check_known(self, item: Item):
         """The handler of an operator, its arity and attribute names checked against the standard."""
         handler = handler_for(item.domain, item.op_type)
@@ -211,7 +267,7 @@ class Importer:
                 f"no opset version for domain {item.domain!r}; version 1 is assumed",
                 why="the file lists it in no opset_import",
             )
-        if handler is None and not (schema is not None and item.op_type in _folded_only()):
+        if handler is None and not has_body(schema) and not (schema is not None and item.op_type in _folded_only()):
             name = f"{item.domain}.{item.op_type}" if item.domain else item.op_type
             raise EdgecError(
                 "E0303",
@@ -302,8 +358,6 @@ def _as_model_error(diagnostic: Diagnostic, item: Item) -> Diagnostic:
 
 
 def _reason(item: Item, standard: bool) -> str:
-    if item.op_type in ("LSTM", "GRU", "RNN"):
-        return "recurrent layers keep a state from step to step; only feed-forward networks are imported"
     if item.op_type in ("If", "Loop", "Scan", "SequenceMap"):
         return "control flow that depends on data cannot be laid out statically"
     if item.domain:

@@ -7,7 +7,7 @@ after the operator's importer has run is an error, so that no attribute is ever 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,9 +17,10 @@ import onnx
 from onnx import AttributeProto
 
 from edgec.diagnostics import Diagnostic, EdgecError
+from edgec.formats import Format
 from edgec.frontend.onnx.read import MAX_ELEMENTS, tensor_array, text
 from edgec.frontend.onnx.structure import Item
-from edgec.frontend.onnx.types import constant_op, dtype_format
+from edgec.frontend.onnx.types import constant_op, dtype_format, element_format
 from edgec.ops import Constant, Op
 
 Value = Op | np.ndarray
@@ -53,9 +54,15 @@ class Node:
     """One node with its operands (None where an optional one is absent)."""
 
     def __init__(
-        self, item: Item, values: list[Value | None], folder: Path | None, aliases: Mapping[str, str] | None = None
+        self,
+        item: Item,
+        values: list[Value | None],
+        folder: Path | None,
+        aliases: Mapping[str, str] | None = None,
+        kinds: Sequence[int | None] = (),
     ) -> None:
         self.item, self.values, self.folder, self.aliases = item, values, folder, aliases or {}
+        self.kinds = kinds
         self.warnings: list[Diagnostic] = []
         self.op_type, self.opset = item.op_type, item.opset
         self.loc = (item.name,)
@@ -131,6 +138,13 @@ class Node:
         value = self._attribute(name, AttributeProto.FLOATS)
         return None if value is None else tuple(value)
 
+    def strings(self, name: str) -> tuple[str, ...] | None:
+        values = self._attribute(name, AttributeProto.STRINGS)
+        try:
+            return None if values is None else tuple(v.decode() for v in values)
+        except UnicodeDecodeError:
+            self.malformed(f"attribute {name!r} is not UTF-8")
+
     def array(self, name: str) -> np.ndarray | None:
         value = self._attribute(name, AttributeProto.TENSOR)
         return None if value is None else tensor_array(value, self.folder)
@@ -179,6 +193,11 @@ class Node:
         if not op.format.is_float:
             self.unsupported(f"{self.op_type} of {op.format} operands", why="only float tensors are supported")
         return op
+
+    def element(self, index: int) -> Format | None:
+        """The format of the ONNX element type of operand `index`, which can be wider than that of the op."""
+        kind = self.kinds[index] if index < len(self.kinds) else None
+        return None if kind is None else element_format(kind)
 
     def known(self, index: int, what: str) -> np.ndarray:
         """Operand `index`, which must not depend on the model's inputs; E0307 otherwise."""

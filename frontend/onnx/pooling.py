@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
+from edgec.diagnostics import EdgecError
+from edgec.formats import Quantizer
+from edgec.frontend.onnx.arithmetic import fits
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
-from edgec.frontend.onnx.types import plain
-from edgec.frontend.onnx.windows import window
-from edgec.ops import ArgMax, AvgPool, MaxPool, Op, Reduce
+from edgec.frontend.onnx.types import constant_op, plain
+from edgec.frontend.onnx.unpooling import places_of_maxima
+from edgec.frontend.onnx.windows import Window, window
+from edgec.ops import ArgMax, AvgPool, Binary, MaxPool, Mul, Op, Reduce, Unary
 
 _REDUCTIONS = {
     "ReduceSum": "sum",
@@ -23,13 +31,37 @@ _REDUCTIONS = {
 
 
 @imports("MaxPool")
-def max_pool(node: Node) -> Op:
-    if node.output_used(1):
-        node.unsupported("max pooling that returns indices")
-    node.ignore("storage_order")  # it is about the indices only
+def max_pool(node: Node) -> tuple[Op, ...]:
+    """The maxima and, where they are read, their places in the flattened input."""
     x = node.op(0)
+    by_column = node.opset >= 8 and node.flag("storage_order")
     w = window(node, x.shape, None)
-    return MaxPool(x, w.kernel, w.strides, w.pads, w.dilations, w.ceil_mode, loc=node.loc)
+    pooled = MaxPool(x, w.kernel, w.strides, w.pads, w.dilations, w.ceil_mode, loc=node.loc)
+    return (pooled, places_of_maxima(node, pooled, by_column)) if node.output_used(1) else (pooled,)
+
+
+@imports("LpPool", "GlobalLpPool")
+def lp_pool(node: Node) -> Op:
+    """(sum of |x| ** p) ** (1 / p): the mean with padding counted, times the size of the window."""
+    x, p = node.floating(0), node.integer("p", 2)
+    node.require(p >= 1, f"the norm of order {p}")
+    if len(x.shape) < 3:
+        node.malformed(f"pooling of {list(x.shape)}")
+    if node.op_type == "GlobalLpPool":
+        w = Window(x.shape[2:], (), (), (), False)
+    else:
+        w = window(node, x.shape, None)
+
+    def number(value: float) -> Op:
+        return constant_op(np.array(value, x.format.dtype), node.loc)
+
+    power = Binary(Unary(x, "abs", loc=node.loc), number(p), "pow", loc=node.loc)
+    mean = AvgPool(power, w.kernel, w.strides, w.pads, w.dilations, w.ceil_mode, True, loc=node.loc)
+    if w.ceil_mode:
+        full = AvgPool(power, w.kernel, w.strides, w.pads, w.dilations, False, True, loc=node.loc)
+        node.require(full.shape == mean.shape, "ceil_mode with a window that reaches outside")
+    total = Mul(mean, number(math.prod(w.kernel)), loc=node.loc)
+    return Binary(total, number(1 / p), "pow", loc=node.loc)
 
 
 @imports("AveragePool")
@@ -67,9 +99,17 @@ def reduce(node: Node) -> Op:
             return x
     axes = node.axes(stated or (), rank) if stated or noop else tuple(range(rank))
     function = _REDUCTIONS[node.op_type]
-    if not x.format.is_float:
-        node.require(function in ("sum", "max", "min"), f"{node.op_type} of integers")
-    return Reduce(x, function, axes, keepdims, loc=node.loc)
+    if x.format.is_float or function != "sum":
+        node.require(x.format.is_float or function in ("max", "min"), f"{node.op_type} of integers")
+        return Reduce(x, function, axes, keepdims, loc=node.loc)
+    target = node.element(0) or x.format
+    try:
+        exact = Reduce(x, function, axes, keepdims, loc=node.loc)
+    except EdgecError:  # more bits than any format has: it wraps
+        exact = None
+    if exact is not None and fits(exact.format, target):
+        return exact
+    return Reduce(x, function, axes, keepdims, Quantizer(target, "floor", "wrap"), loc=node.loc)
 
 
 @imports("ArgMax", "ArgMin")

@@ -6,13 +6,15 @@ import numpy as np
 import onnx
 
 from edgec.formats import F32, Format, FormatError, Integer, Quantizer
-from edgec.frontend.onnx.fold import settle
+from edgec.formats_compressed import Minifloat
+from edgec.frontend.onnx import computed_scales as computed
+from edgec.frontend.onnx.fold import moved, settle
 from edgec.frontend.onnx.layers import product
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import constant_op, dtype_format, element_format, is_plain, plain, reinterpret, scaled
 from edgec.frontend.onnx.windows import window
-from edgec.ops import Constant, Conv, Dequantize, Mul, Op, Quantize, Sub, Transpose
+from edgec.ops import Constant, Conv, Dequantize, Mul, Op, Quantize, Reshape, Sub, Transpose
 
 
 def _scales(node: Node, index: int) -> np.ndarray:
@@ -22,12 +24,19 @@ def _scales(node: Node, index: int) -> np.ndarray:
     return array
 
 
+def described(node: Node, scale: int, zero: int, block: int = 0) -> bool:
+    """Whether a number format can carry scale and zero point: they are constants, one a tensor or channel."""
+    known = all(not node.has(i) or isinstance(node.value(i), np.ndarray | Constant) for i in (scale, zero))
+    small = any(isinstance(node.element(i), Minifloat) for i in (0, zero) if node.has(i))
+    return known and not block and not small
+
+
 def quantised_format(
     node: Node, base: Format, scale: np.ndarray, zero: np.ndarray | None, shape: tuple[int, ...], axis: int | None
 ) -> Format:
     """The format of `base` codes with the given parameters; refuses blocks and scales that are not positive."""
     if scale.ndim > 1:
-        node.unsupported(f"scales of shape {list(scale.shape)}", why="blocked quantisation is not supported")
+        node.malformed(f"scales of shape {list(scale.shape)} without a block size")
     if scale.size > 1:
         if axis is None or not -len(shape) <= axis < len(shape):
             node.malformed(f"axis {axis} of {list(shape)}")
@@ -61,17 +70,21 @@ def quantize_linear(node: Node) -> Op:
     node.ignore("saturate")  # it is about float8, which is refused
     default: Format = Integer(8, signed_=False)
     if node.opset >= 21:
-        if node.integer("block_size", 0):
-            node.unsupported("blocked quantisation")
         kind = node.integer("output_dtype", 0)
         if kind:
             stated = element_format(kind)
             if stated is None or stated.is_float:
                 node.unsupported(f"quantisation to element type {kind}")
             default = stated
+            if isinstance(stated, Minifloat) and not node.has(2):
+                return computed.quantised(node, x, stated, *computed.parameters(node, 1, 2, x.shape, 1, 0))
         if node.opset >= 23 and node.integer("precision", 0) not in (0, onnx.TensorProto.FLOAT):
             node.unsupported("a precision other than float32")
     axis = node.integer("axis", 1) if node.opset >= 13 else None
+    block = node.integer("block_size", 0) if node.opset >= 21 else 0
+    if not described(node, 1, 2, block):
+        target = node.element(2) or default
+        return computed.quantised(node, x, target, *computed.parameters(node, 1, 2, x.shape, axis, block))
     base, zero = _base(node, 2, default, "quantisation to")
     fmt = quantised_format(node, base, _scales(node, 1), zero, x.shape, axis)
     y = Quantize(x, Quantizer(fmt), loc=node.loc)
@@ -107,15 +120,16 @@ def dequantize_linear(node: Node) -> Op:
     x = node.op(0)
     if x.format.is_float:
         node.malformed(f"the codes are {x.format}")
-    if node.opset >= 21 and node.integer("block_size", 0):
-        node.unsupported("blocked quantisation")
-    scale = _scales(node, 1)
-    to: Format | None = dtype_format(scale.dtype)
+    block = node.integer("block_size", 0) if node.opset >= 21 else 0
+    to = node.op(1).format if isinstance(node.value(1), Op) else dtype_format(_scales(node, 1).dtype)
     if node.opset >= 23 and (kind := node.integer("output_dtype", 0)):
         to = element_format(kind)
     if to is None or not to.is_float:
         node.unsupported("a result of this element type")
     axis = node.integer("axis", 1) if node.opset >= 13 else None
+    if not described(node, 1, 2, block):
+        return computed.dequantised(node, x, to, *computed.parameters(node, 1, 2, x.shape, axis, block))
+    scale = _scales(node, 1)
     own = x.format if is_plain(x.format) else plain_base(x.format)
     base, zero = _base(node, 2, own, "codes of")
     if isinstance(x, Constant) and not isinstance(own, Integer):
@@ -133,6 +147,8 @@ def plain_base(fmt: Format) -> Format:
 def _codes(node: Node, index: int, scale: int, zero: int, axis: int) -> Op:
     """Operand `index`, dequantised with the parameters at `scale` and `zero`."""
     x = node.op(index)
+    if not described(node, scale, zero):
+        return computed.dequantised(node, x, F32, *computed.parameters(node, scale, zero, x.shape, axis, 0))
     base, zeros = _base(node, zero, plain_base(x.format), "codes of")
     scales = _scales(node, scale)
     return dequantised(node, x, quantised_format(node, base, scales, zeros, x.shape, axis))
@@ -154,6 +170,9 @@ def qlinear_conv(node: Node) -> Op:
 
 
 def _requantised(node: Node, y: Op, scale: int, zero: int) -> Op:
+    if not described(node, scale, zero):
+        target = node.element(zero) or Integer(8, signed_=False)
+        return computed.quantised(node, y, target, *computed.parameters(node, scale, zero, y.shape, None, 0))
     base, zeros = _base(node, zero, Integer(8, signed_=False), "quantisation to")
     fmt = quantised_format(node, base, _scales(node, scale), zeros, y.shape, None)
     return Quantize(y, Quantizer(fmt), loc=node.loc)
@@ -166,8 +185,12 @@ def qlinear_matmul(node: Node) -> Op:
 
 
 def _centred(node: Node, index: int, zero: int, axis: int) -> Op:
-    """Operand `index` as integers of unit 1 with its zero point in the format."""
+    """Operand `index` as integers of unit 1 with its zero point in the format, or subtracted where it is computed."""
     x = node.op(index)
+    if node.has(zero) and not described(node, zero, zero):
+        if x.tensor.size and node.op(zero).tensor.size != 1:
+            node.not_constant("zero point", "one that differs between channels is laid out when compiling")
+        return Sub(plain(x), moved(Reshape(plain(node.op(zero)), (), loc=node.loc)), loc=node.loc)
     base, zeros = _base(node, zero, plain_base(x.format), "codes of")
     ones = np.ones(1 if zeros is None else zeros.size, np.float32)
     return reinterpret(x, quantised_format(node, base, ones, zeros, x.shape, axis))

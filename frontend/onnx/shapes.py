@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
+from edgec.frontend.onnx.arithmetic import common_format
 from edgec.frontend.onnx.fold import moved
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
 from edgec.frontend.onnx.types import is_plain, plain
-from edgec.ops import Concat, Expand, Gather, Get, Op, Pad, Reshape, Resize, Slice, Split, Transpose
+from edgec.ops import Concat, Expand, Gather, Get, Op, Pad, Reshape, Slice, Split, Transpose
 
 
 @imports("Constant")
@@ -167,6 +168,8 @@ def concat(node: Node) -> Op:
     axis = node.axis(0, len(xs[0].shape))
     if any(x.format != xs[0].format for x in xs) and not all(is_plain(x.format) for x in xs):
         xs = tuple(plain(x) for x in xs)
+    if all(is_plain(x.format) for x in xs):
+        xs = common_format(node, xs)
     node.limit(sum(x.tensor.size for x in xs))
     return xs[0] if len(xs) == 1 else moved(Concat(xs, axis, loc=node.loc))
 
@@ -218,20 +221,6 @@ def slice_(node: Node) -> Op:
     return moved(Slice(x, tuple(first), tuple(last), tuple(stride), loc=node.loc))
 
 
-@imports("Gather")
-def gather(node: Node) -> Op:
-    """Constant indices of any shape; the indices' axes take the place of the gathered one."""
-    x, indices = node.op(0), node.known(1, "gathered indices")
-    axis = node.axis(0, len(x.shape))
-    n = x.shape[axis]
-    if indices.dtype.kind not in "iu" or (indices.size and not -n <= indices.min() <= indices.max() < n):
-        node.malformed(f"indices outside {-n}..{n - 1}")
-    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
-    node.limit(*shape)
-    flat = moved(Gather(x, tuple((indices.ravel() % n).tolist()) if n else (), axis, loc=node.loc))
-    return reshaped(node, flat, shape)
-
-
 @imports("Expand")
 def expand(node: Node) -> Op:
     x, wanted = node.op(0), node.known_ints(1, "new shape")
@@ -260,7 +249,7 @@ def pad(node: Node) -> Op:
     """Pads are attributes before opset 11, operands from then on."""
     x = node.op(0)
     rank = len(x.shape)
-    mode = node.string("mode", "constant", ("constant", "reflect", "edge"))
+    mode = node.string("mode", "constant", ("constant", "reflect", "edge", "wrap"))
     if node.opset < 11:
         pads, value = node.ints("pads"), node.number("value", 0.0)
     else:
@@ -281,10 +270,25 @@ def pad(node: Node) -> Op:
     node.limit(*(n + max(pads[i], 0) + max(pads[i + rank], 0) for i, n in enumerate(x.shape)))
     if not any(pads):
         return x
+    if mode == "wrap":
+        return _wrapped(node, x, pads)
     if not x.format.is_float:
         zero, scale = int(x.format.zero_point_array[0]), float(x.format.scale_array[0])
         value = (int(value) - zero) * scale  # the operand is a code, the IR takes the value
     return moved(Pad(x, pads, mode, value, loc=node.loc))
+
+
+def _wrapped(node: Node, x: Op, pads: Sequence[int]) -> Op:
+    """x repeated on all sides, as if it were periodic."""
+    rank = len(x.shape)
+    for axis, n in enumerate(x.shape):
+        before, after = pads[axis], pads[axis + rank]
+        if n + before + after < 0 or (n == 0 and before + after > 0):
+            node.malformed(f"pads {list(pads)} of {list(x.shape)}")
+        if before or after:
+            places = tuple(i % n for i in range(-before, n + after))
+            x = moved(Gather(x, places, axis, loc=node.loc))
+    return x
 
 
 @imports("DepthToSpace")
@@ -304,88 +308,10 @@ def depth_to_space(node: Node) -> Op:
 @imports("SpaceToDepth")
 def space_to_depth(node: Node) -> Op:
     x, block = node.op(0), node.integer("blocksize")
+    crd = "mode" in node.attributes and node.string("mode", "DCR", ("DCR", "CRD")) == "CRD"
     if len(x.shape) != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block:
         node.malformed(f"blocks of {block} from {list(x.shape)}")
     n, c, h, w = x.shape
     apart = Reshape(x, (n, c, h // block, block, w // block, block), loc=node.loc)
-    y = Transpose(apart, (0, 3, 5, 1, 2, 4), loc=node.loc)
+    y = Transpose(apart, (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4), loc=node.loc)
     return Reshape(y, (n, c * block * block, h // block, w // block), loc=node.loc)
-
-
-_COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
-
-
-@imports("Upsample")
-def upsample(node: Node) -> Op:
-    """The old form: scales only, corners at the origin, nearest rounds down."""
-    mode = node.string("mode", "nearest", ("nearest", "linear"))
-    x = node.op(0)
-    scales = node.floats("scales") if node.opset < 9 else tuple(node.known(1, "scales").ravel().tolist())
-    return _resize(node, x, scales or (), None, mode, "asymmetric", "floor")
-
-
-@imports("Resize")
-def resize(node: Node) -> Op:
-    mode = node.string("mode", "nearest", ("nearest", "linear"))
-    x = node.op(0)
-    if node.opset < 11:
-        return _resize(node, x, tuple(node.known(1, "scales").ravel().tolist()), None, mode, "asymmetric", "floor")
-    coordinates = node.string("coordinate_transformation_mode", "half_pixel", _COORDINATES)
-    nearest = node.string(
-        "nearest_mode", "round_prefer_floor", ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
-    )
-    node.ignore("cubic_coeff_a", "extrapolation_value", "exclude_outside")  # of cubic and crop modes, refused above
-    if node.opset >= 18:
-        node.require(not node.flag("antialias"), "antialiased resizing")
-        node.string("keep_aspect_ratio_policy", "stretch", ("stretch",))
-    rank = len(x.shape)
-    axes = node.axes(node.ints("axes") or tuple(range(rank)), rank)
-    scales: tuple[float, ...] | None = None
-    sizes: tuple[int, ...] | None = None
-    if node.has(2) and node.known(2, "scales").size:
-        scales = tuple(node.known(2, "scales").ravel().astype(np.float64).tolist())
-    if node.has(3) and node.known(3, "sizes").size:
-        sizes = node.known_ints(3, "sizes")
-    if (scales is None) == (sizes is None) or len(scales or sizes or ()) != len(axes):
-        node.malformed("needs scales or sizes, one for each axis")
-    if scales is not None:
-        scales = tuple(scales[axes.index(i)] if i in axes else 1.0 for i in range(rank))
-    if sizes is not None:
-        sizes = tuple(sizes[axes.index(i)] if i in axes else x.shape[i] for i in range(rank))
-    return _resize(node, x, scales, sizes, mode, coordinates, nearest)
-
-
-def _resize(
-    node: Node,
-    x: Op,
-    scales: tuple[float, ...] | None,
-    sizes: tuple[int, ...] | None,
-    mode: str,
-    coordinates: str,
-    nearest: str,
-) -> Op:
-    rank = len(x.shape)
-    if rank < 3 or (scales is not None and len(scales) != rank):
-        node.unsupported(f"resizing {list(x.shape)}", why="the layout must be [N, C, spatial...]")
-    if sizes is None:
-        assert scales is not None
-        if any(not math.isfinite(s) or s <= 0 for s in scales):
-            node.malformed(f"scales {list(scales)}")
-        exact = [float(np.float32(n) * np.float32(s)) for n, s in zip(x.shape, scales, strict=True)]
-        sizes = tuple(math.floor(v) for v in exact)
-        if coordinates == "align_corners" and any(abs(v - round(v)) > 1e-4 for v in exact):
-            node.unsupported(
-                f"scales {list(scales)} of {list(x.shape)} with align_corners",
-                why="the standard and onnxruntime place the corners differently where sizes are not whole",
-                remedy="state sizes instead of scales",
-            )
-    else:
-        scales = tuple(m / n for m, n in zip(sizes, x.shape, strict=True))
-    node.limit(*sizes)
-    if sizes[:2] != x.shape[:2]:
-        node.unsupported("resizing of batch or channels", why=f"{list(x.shape)} to {list(sizes)}")
-    if mode == "linear":
-        x = node.floating(0)
-    if min(x.shape) < 1:
-        node.malformed("resizing nothing")
-    return Resize(x, sizes[2:], scales[2:], mode, coordinates, nearest, loc=node.loc)

@@ -7,7 +7,7 @@ accept what real exporters write (unordered nodes, initializers listed among the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from onnx import AttributeProto, FunctionProto, NodeProto
@@ -21,7 +21,9 @@ OWN_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevit
 
 
 class Item(NamedTuple):
-    """One node: the protobuf, its tensor names, a unique layer name, and the opset it was written for."""
+    """One node: the protobuf, its tensor names, a unique layer name, and the opset it was written for.
+
+    `scope` says under which names the tensors around it are known, for its subgraphs; others keep their own."""
 
     proto: NodeProto
     op_type: str
@@ -30,6 +32,7 @@ class Item(NamedTuple):
     outputs: tuple[str, ...]
     name: str
     opset: int
+    scope: Mapping[str, str] = {}
 
 
 def malformed(what: str, **rest: str | None) -> EdgecError:
@@ -80,7 +83,7 @@ def _expand(
     if key not in functions:
         if len(flat) >= MAX_NODES:
             raise malformed(f"more than {MAX_NODES} nodes after inlining functions")
-        flat.append(Item(proto, key[1], domain, inputs, outputs, label, opset))
+        flat.append(Item(proto, key[1], domain, inputs, outputs, label, opset, names))
         return
     if key in stack or len(stack) > 32:
         raise malformed(f"function {key[1]!r} calls itself", layer=label)
@@ -90,29 +93,31 @@ def _expand(
     inner = f"{label}/"
     inside = dict(zip(map(text, function.input), inputs + ("",) * len(function.input), strict=False))
     inside |= {f: o for f, o in zip(map(text, function.output), outputs, strict=False) if o}
+    inside |= {n: inner + n for node in function.node for n in map(text, node.output) if n and n not in inside}
     attributes = {text(a.name): a for a in function.attribute_proto} | {text(a.name): a for a in proto.attribute}
     for node in function.node:
-        body = NodeProto()
-        body.CopyFrom(node)
-        _bind(body, attributes)
+        body = bound(node, attributes)
         if body.name == "":
             body.name = body.op_type
         _expand(body, inner_opset, functions, inside, inner, flat, taken, (*stack, key))
 
 
-def _bind(node: NodeProto, attributes: dict[str, AttributeProto]) -> None:
-    """Replace attributes that refer to the function's own by their values; absent ones are left out."""
-    bound = []
+def bound(node: NodeProto, attributes: dict[str, AttributeProto]) -> NodeProto:
+    """A copy with attributes that refer to the function's own replaced by their values; absent ones are left out."""
+    body = NodeProto()
+    body.CopyFrom(node)
+    given = []
     for attribute in node.attribute:
         if not attribute.ref_attr_name:
-            bound.append(attribute)
+            given.append(attribute)
         elif (value := attributes.get(text(attribute.ref_attr_name))) is not None:
             copy = AttributeProto()
             copy.CopyFrom(value)
             copy.name = attribute.name
-            bound.append(copy)
-    del node.attribute[:]
-    node.attribute.extend(bound)
+            given.append(copy)
+    del body.attribute[:]
+    body.attribute.extend(given)
+    return body
 
 
 def _unique(name: str, taken: set[str]) -> str:

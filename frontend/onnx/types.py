@@ -8,6 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from edgec.formats import F16, F32, F64, Affine, Fixed, Format, FormatError, Integer, TensorType
+from edgec.formats_compressed import Minifloat
 from edgec.ops import BOOL, Constant, Lut, Op
 
 FORMATS: dict[str, Format] = {
@@ -26,12 +27,14 @@ FORMATS: dict[str, Format] = {
     "int32": Integer(32),
     "uint32": Integer(32, signed_=False),
     "int64": Integer(64),
+    "float4_e2m1fn": Minifloat(2, 1),
 }
 """numpy type name (ml_dtypes for the 2 and 4 bit types) -> format. bfloat16, float8, uint64, strings: none."""
 
 _NAMES = {
     TensorProto.FLOAT: "float32",
     TensorProto.DOUBLE: "float64",
+    TensorProto.FLOAT4E2M1: "float4_e2m1fn",
     **{
         getattr(TensorProto, n.upper()): n
         for n in FORMATS
@@ -54,7 +57,9 @@ def constant_op(array: np.ndarray, loc: tuple[str, ...], fmt: Format | None = No
     """A constant of `array`'s codes in `fmt` (default: that of its element type)."""
     fmt = fmt or dtype_format(array.dtype)
     assert fmt is not None, "checked by the caller"
-    if array.dtype != fmt.dtype:
+    if isinstance(fmt, Minifloat) and array.dtype.name in FORMATS:
+        array = array.view(fmt.dtype)  # small floats are stored as their codes
+    elif array.dtype != fmt.dtype:
         array = array.astype(fmt.dtype)
     if array.flags.writeable:  # a fresh array: handed over without another copy
         array.flags.writeable = False
@@ -102,7 +107,7 @@ def reinterpret(op: Op, fmt: Format) -> Op:
 
 def plain(op: Op) -> Op:
     """The codes of `op` as plain integers, which is what ONNX integer arithmetic works on."""
-    if is_plain(op.format):
+    if is_plain(op.format) or isinstance(op.format, Minifloat):
         return op
     base = op.format.base if isinstance(op.format, Affine) else op.format
     lo, hi = base.code_range

@@ -188,4 +188,6 @@ class Builder:
         ]
 
     def tensors(self) -> list[TensorProto]:
-        return [numpy_helper.from_array(a, n) for n, a in self.initializers.items()]
+        """The initializers that a node reads or that leave the graph."""
+        used = {i for node in self.nodes for i in node.input} | {name for name, _ in self.graph.outputs}
+        return [numpy_helper.from_array(a, n) for n, a in self.initializers.items() if n in used]

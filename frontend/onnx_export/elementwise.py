@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from edgec.diagnostics import EdgecError
 from edgec.frontend.onnx_export.builder import BOOL, Builder, dtype_of, exact_dtype, exports, unit
-from edgec.frontend.onnx_export.quantised import dyadic_quantised
+from edgec.frontend.onnx_export.integer_binary import integer_function
+from edgec.frontend.onnx_export.quantised import dyadic_quantised, refuse
 from edgec.ops import (
     Add,
     BatchNorm,
@@ -21,6 +23,7 @@ from edgec.ops import (
     centered_range,
     clip_levels,
 )
+from edgec.ops.elementwise import INTEGER_FUNCTIONS
 
 _ARITHMETIC = {Add: "Add", Sub: "Sub", Mul: "Mul"}
 
@@ -31,7 +34,10 @@ def arithmetic(b: Builder, op: Add | Sub | Mul) -> str:
     kind = _ARITHMETIC[type(op)]
     if op.format.is_float:
         return b.each(kind, b.read(op.x), b.read(op.y))
-    exact = op.replace(out=None)
+    try:
+        exact = op.replace(out=None)
+    except EdgecError:
+        raise refuse(op, "integers that wrap at 64 bits") from None
     lo, hi = centered_range(exact.format)
     dtype = exact_dtype(max(-lo, hi), op)
     y = b.each(kind, b.read(op.x, dtype), b.read(op.y, dtype))
@@ -83,6 +89,15 @@ _UNARY = {
         "sin",
         "cos",
         "mish",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "asinh",
+        "acosh",
+        "atanh",
     ]
 } | {"hard_swish": "HardSwish", "gelu": "Gelu"}
 _ALPHA = {"elu": "Elu", "celu": "Celu", "leaky_relu": "LeakyRelu", "thresholded_relu": "ThresholdedRelu"}
@@ -118,15 +133,26 @@ _LOGIC = {"and": "And", "or": "Or", "xor": "Xor"}
 
 @exports(Binary)
 def binary(b: Builder, op: Binary) -> str:
+    if not op.x.format.is_float and op.function in INTEGER_FUNCTIONS:
+        return integer_function(b, op)
     x, y = b.read(op.x), b.read(op.y)
     if op.function == "mod":
         return b.each("Mod", x, y, fmod=1)
+    if op.function == "floor_mod":
+        return _floor_mod(b, x, y)
     if op.function in _COMPARE:
         return b.cast(b.each(_COMPARE[op.function], x, y, dtype=BOOL), dtype_of(op))
     if op.function in _LOGIC:
         truth = b.each(_LOGIC[op.function], b.cast(x, BOOL), b.cast(y, BOOL), dtype=BOOL)
         return b.cast(truth, dtype_of(op))
     return b.each(_BINARY[op.function], x, y)
+
+
+def _floor_mod(b: Builder, x: str, y: str) -> str:
+    """The remainder with the sign of y: that of x, plus y where the signs differ."""
+    rest, zero = b.each("Mod", x, y, fmod=1), b.scalar(0, b.dtype(y))
+    differs = b.each("Less", b.each("Mul", b.each("Sign", rest), b.each("Sign", y)), zero, dtype=BOOL)
+    return b.each("Where", differs, b.each("Add", rest, y), rest, dtype=b.dtype(x))
 
 
 @exports(Where)

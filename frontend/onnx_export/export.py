@@ -10,12 +10,23 @@ from onnx import ModelProto
 
 import edgec
 from edgec.diagnostics import EdgecError
-from edgec.frontend.onnx_export import detector, elementwise, mac, move, pool, quantised, requantised  # noqa: F401
+from edgec.formats import TensorType
+from edgec.frontend.onnx_export import (  # noqa: F401  (they register the exporters)
+    detector,
+    elementwise,
+    indexed,
+    mac,
+    move,
+    pool,
+    quantised,
+    recurrent,
+    requantised,
+)
 from edgec.frontend.onnx_export.builder import DETECTOR, EXPORTERS, IR_VERSION, OPSET, QONNX, Builder, dtype_of
 from edgec.frontend.onnx_export.functions import function_protos
 from edgec.frontend.onnx_export.quantised import fused_pairs, input_value, output_value
 from edgec.graph import Graph
-from edgec.ops import Input, Split
+from edgec.ops import Input
 
 
 def export(graph: Graph) -> ModelProto:
@@ -40,7 +51,7 @@ def export(graph: Graph) -> ModelProto:
             raise EdgecError("E0304", f"{op.mnemonic} has no form in ONNX", layer=op.label, op=op.mnemonic)
         b.start(op)
         name = exporter(b, op)
-        if not isinstance(op, Split):
+        if isinstance(op.type, TensorType):
             b.values[op] = name
     outputs = []
     for name, op in graph.outputs:

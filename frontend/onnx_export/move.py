@@ -81,6 +81,8 @@ def split(b: Builder, op: Split) -> str:
 @exports(Get)
 def get(b: Builder, op: Get) -> str:
     whole = op.x
+    if whole in b.parts:
+        return b.cast(b.reshape(b.parts[whole][op.index], op.shape), dtype_of(op))
     assert isinstance(whole, Split)
     start = sum(whole.sizes[: op.index])
     operands = [b.ints(v) for v in ([start], [start + whole.sizes[op.index]], [whole.axis])]
@@ -104,4 +106,6 @@ def resize(b: Builder, op: Resize) -> str:
         mode=op.mode,
         coordinate_transformation_mode=op.coordinates,
         nearest_mode=op.nearest,
+        cubic_coeff_a=op.cubic_a if op.mode == "cubic" else None,
+        exclude_outside=int(op.exclude_outside) or None,
     )

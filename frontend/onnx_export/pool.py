@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from edgec.frontend.onnx_export.builder import F32, I64, Builder, dtype_of, exports
+from edgec.diagnostics import EdgecError
+from edgec.frontend.onnx_export.builder import F32, I64, Builder, dtype_of, exact_dtype, exports, unit
+from edgec.frontend.onnx_export.quantised import dyadic_quantised, refuse
 from edgec.frontend.onnx_export.requantised import integer_average
 from edgec.frontend.onnx_export.unfold import unfolded
 from edgec.interp.pool import window_counts
-from edgec.ops import ArgMax, AvgPool, MaxPool, Normalize, Reduce
+from edgec.ops import ArgMax, AvgPool, MaxPool, Normalize, Reduce, centered_range
 
 _REDUCE = {
     "sum": "ReduceSum",
@@ -69,6 +71,8 @@ def avg_pool(b: Builder, op: AvgPool) -> str:
 
 @exports(Reduce)
 def reduce(b: Builder, op: Reduce) -> str:
+    if op.out is not None:
+        return _quantised_sum(b, op)
     dtype = dtype_of(op)
     x = b.read(op.x, dtype)
     axes = [a % len(op.x.shape) for a in op.axes]
@@ -78,6 +82,21 @@ def reduce(b: Builder, op: Reduce) -> str:
         reduced = b.node(_REDUCE[op.function], [shape, b.ints([-1])], op.x.shape, dtype, keepdims=0)
         return b.reshape(reduced, op.shape)
     return b.node(_REDUCE[op.function], operands, op.shape, dtype, keepdims=int(op.keepdims))
+
+
+def _quantised_sum(b: Builder, op: Reduce) -> str:
+    try:
+        exact = op.replace(out=None)
+    except EdgecError:
+        raise refuse(op, "integers that wrap at 64 bits") from None
+    lo, hi = centered_range(exact.format)
+    dtype, step = exact_dtype(max(-lo, hi), op), unit(exact.format)
+    y = b.read(op.x, dtype)
+    if op.axes:  # an empty list would mean all axes
+        axes = b.ints([a % len(op.x.shape) for a in op.axes])
+        y = b.node("ReduceSum", [y, axes], op.shape, dtype, keepdims=int(op.keepdims))
+    assert op.out is not None
+    return b.cast(dyadic_quantised(b, y, op.out, (lo * step, hi * step), op), dtype_of(op))
 
 
 @exports(ArgMax)

@@ -1,9 +1,9 @@
 """Delay and switching of the netlist behind a kernel, with the cells of a target.
 
 A net's load is counted in NAND2 inputs with their wires (`load.*`). A gate takes `delay.KIND` at a load of three, and
-`delay.load` (times `slope.KIND`) for each one more; nets that drive more than `load.limit` count as buffered by a tree whose buffers drive
-eight each, `delay.stage` a stage. A transition of a net costs `toggle.KIND` at a load of three, and `toggle.load` for
-each one more.
+`delay.load` times `slope.KIND` for each one more; nets that drive more than `load.limit` count as buffered by a tree
+whose buffers drive eight each, `delay.stage` a stage. A transition of a net costs `toggle.KIND` at a load of three, and
+`toggle.load` for each one more.
 
 Switching is simulated (waveform.py): consecutive frames go through the interpreter, what every layer reads goes through
 its netlist, with these delays.

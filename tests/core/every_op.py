@@ -17,6 +17,7 @@ from edgec.ops import (
     Concat,
     Conv,
     ConvTranspose,
+    Cumulate,
     DecodeFloat,
     Dense,
     Dequantize,
@@ -24,6 +25,8 @@ from edgec.ops import (
     Expand,
     Gather,
     Get,
+    Gru,
+    Lstm,
     Lut,
     MatMul,
     MaxPool,
@@ -42,10 +45,14 @@ from edgec.ops import (
     RequantizeFloat,
     Reshape,
     Resize,
+    Rnn,
+    Scatter,
     Slice,
     Softmax,
     Split,
     Sub,
+    Take,
+    TopK,
     Transpose,
     Unary,
     Where,
@@ -68,6 +75,14 @@ def every_op() -> list[Op]:
     split = Split(q, (1, 3), 1, loc=("split",))
     table = constant(g.uniform(-2, 2, 256), Fixed(5, 2), loc=("table",))
     thresholds = integers(np.sort(g.integers(-99, 99, (4, 3)), axis=1))
+    steps, state = inp(F32, 5, 2, 3), inp(F32, 2, 4, name="state")
+
+    def gates(n: int) -> tuple[Op, Op, Op]:
+        return tuple(constant(g.uniform(-1, 1, s)) for s in ((4 * n, 3), (4 * n, 4), (4 * n,)))  # type: ignore[return-value]
+
+    lstm = Lstm(steps, *gates(4), state, state, ("hard_sigmoid", "tanh", "softsign"), True)
+    index, q8 = inp(Integer(4), 2, 3, name="index"), inp(Integer(8), 5, name="q8")
+    top = TopK(q, 2, 1, False)
     return [
         Add(q, q, to),
         Sub(q, q, loc=("a", "b")),
@@ -77,6 +92,8 @@ def every_op() -> list[Op]:
         BatchNorm(f, four, four, four, four, 1e-3),
         condition,
         Cast(q, to),
+        Binary(q8, q8, "floor_mod"),
+        Binary(inp(Integer(8, False), 3), inp(Integer(8, False), 3, name="by"), "shift_left"),
         Clip(q, -1.5, 2.25),
         Concat((q, q), -1),
         Conv(q, w, constant(g.uniform(-1, 1, 6), Fixed(6, 1)), (2, 1), (1, 0, 1, 2), (1, 2), 2, to, to, to),
@@ -96,8 +113,20 @@ def every_op() -> list[Op]:
         Lut(q, table),
         Expand(q, (3, 4, 6, 6)),
         Gather(q, (3, -1, 0), 1),
+        Take(q, index, -2),
+        Resize(f, (12, 9), (2.0, 1.5), "cubic", "half_pixel_symmetric", cubic_a=-0.5, exclude_outside=True),
+        Scatter(q, integers([0, -1]), inp(Fixed(8, 3), 2, 4, 6, 6, name="updates"), "max"),
+        top,
+        Get(top, 1),
+        Cumulate(q8, 0, "sum", True, True, Quantizer(Integer(8), "floor", "wrap")),
+        Cumulate(f, 2, "prod"),
         split,
         Get(split, 1),
+        Rnn(steps, *gates(1), state, ("relu",), True),
+        Gru(steps, *gates(3), state, four, True, ("hard_sigmoid", "relu"), True),
+        Gru(steps, *gates(3), state, None, activations=("sigmoid", "softsign")),
+        lstm,
+        Get(lstm, 2),
         MatMul(f, f),
         MaxPool(q, (3, 3), (2, 2), (1, 1, 1, 1), (1, 1), True),
         Normalize(f, constant(g.uniform(0, 1, 6)), None, -1, 1e-6),

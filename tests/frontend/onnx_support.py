@@ -29,7 +29,7 @@ def by_onnxruntime(model: ModelProto, frames: Mapping[str, np.ndarray]) -> dict[
     executor = session(model)
     names = [o.name for o in model.graph.output]
     count = len(next(iter(frames.values()))) if frames else 1
-    results = [executor.run(names, {n: a[f] for n, a in frames.items()}) for f in range(count)]
+    results = [executor.run(names, {n: np.asarray(a[f]) for n, a in frames.items()}) for f in range(count)]
     return {n: np.stack([r[i] for r in results]) for i, n in enumerate(names)}
 
 

@@ -23,7 +23,9 @@ from edgec.ops import (
     ConvTranspose,
     Dense,
     Dequantize,
+    Get,
     Input,
+    Lstm,
     MaxPool,
     Mul,
     Op,
@@ -349,6 +351,19 @@ def test_what_stays_float() -> None:
     assert sqnr(before, after) > 25
     kept, context = quantized(before, "keep_float=sec*|act")
     assert set(pairs(kept)) == {"x", "first"} and "second (conv)" in str(context.diagnostics[0].why)
+
+
+def test_a_recurrent_layer_stays_float_between_quantised_layers() -> None:
+    g = np.random.default_rng(1)
+    x, state = f32("x", 5, 1, 6), constant(np.zeros((1, 4)))
+    y: Op = Dense(x, weights(g, 3, 6), loc=("first",))
+    layer = Lstm(y, weights(g, 16, 3), weights(g, 16, 4), constant(np.zeros(16)), state, state, loc=("lstm",))
+    y = Dense(Reshape(Get(layer, 1, loc=("lstm",)), (1, 4), loc=("flat",)), weights(g, 2, 4), loc=("last",))
+    before = Graph("g", (x,), (("y", y),))
+    after, context = quantized(before)
+    assert "lstm" in str(context.diagnostics[0].why)
+    assert sum(isinstance(op, Lstm) for op in after.ops) == 1 and len(pairs(after)) >= 3
+    assert sqnr(before, after) > 25
 
 
 def test_what_is_quantized_already_stays() -> None:

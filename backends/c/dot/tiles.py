@@ -23,9 +23,10 @@ typedef struct {
 @dataclass(frozen=True)
 class Tile:
     """`places` times `vectors` vectors of sums, of which `count` channels are stored, rescaled with a `shift` that all
-    channels share (0: each has its own) and clamped or not. `whole`: vectors of 16 bytes of a run that one turn of the
-    loop does (0: runs are shorter), `loop`: there are more of them; `words`: words of four bytes behind them; `columns`: the taps of a row are visited
-    one by one."""
+    channels share (0: each has its own) and clamped or not.
+
+    `whole`: vectors of 16 bytes of a run that one turn of the loop does (0: runs are shorter), `loop`: there are more
+    turns than one; `words`: words of four bytes behind them; `columns`: the taps of a row are visited one by one."""
 
     places: int
     vectors: int
