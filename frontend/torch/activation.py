@@ -138,11 +138,6 @@ def log_sigmoid(node: Node) -> Op:
     return Unary(Unary(negative, "softplus", loc=node.loc), "neg", loc=node.loc)
 
 
-@imports("softsign.default")
-def softsign(node: Node) -> Op:
-    return Unary(node.floating("self"), "softsign", loc=node.loc)
-
-
 @imports("hardshrink.default")
 def hardshrink(node: Node) -> Op:
     x, limit = node.floating("self"), node.finite("lambd", 0.5)
