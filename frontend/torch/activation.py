@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from edgec.frontend.torch.node import Node
+from edgec.frontend.torch.node import Node, Value
 from edgec.frontend.torch.registry import imports
-from edgec.ops import Binary, Clip, Mul, Op, PRelu, Relu, Reshape, Softmax, Sub, Unary, Where
+from edgec.ops import Add, Binary, Clip, Mul, Op, PRelu, Relu, Reshape, Softmax, Sub, Unary, Where
 
 _PLAIN = {
     f"{name}.default": name
@@ -18,9 +18,31 @@ _PLAIN = {
 }
 
 
+_KNOWN = {"abs": np.abs, "neg": np.negative, "sign": np.sign, "floor": np.asarray, "ceil": np.asarray}
+
+
 @imports(*_PLAIN)
-def unary(node: Node) -> Op:
-    return Unary(node.floating("self"), _PLAIN[node.operator.removeprefix("aten.")], loc=node.loc)
+def unary(node: Node) -> Value:
+    function, x = _PLAIN[node.operator.removeprefix("aten.")], node.value("self")
+    if isinstance(x, np.ndarray) and x.dtype.kind in "iu" and node.dtype().kind in "iu" and function in _KNOWN:
+        return _KNOWN[function](x).astype(node.dtype())
+    return Unary(node.floating("self"), function, loc=node.loc)
+
+
+@imports("log1p.default")
+def log1p(node: Node) -> Op:
+    """log(1 + x), the sum rounded: within half a unit in the last place of 1 (6e-8 in float32)."""
+    x = node.floating("self")
+    return Unary(Add(x, node.constant(1.0, x.format), loc=node.loc), "log", loc=node.loc)
+
+
+@imports("expm1.default")
+def expm1(node: Node) -> Op:
+    """exp(x) - 1, which an elu is below zero."""
+    x = node.floating("self")
+    above = Sub(Unary(x, "exp", loc=node.loc), node.constant(1.0, x.format), loc=node.loc)
+    positive = Binary(x, node.constant(0.0, x.format), "greater", loc=node.loc)
+    return Where(positive, above, Unary(x, "elu", 1.0, loc=node.loc), loc=node.loc)
 
 
 @imports("relu.default")
@@ -217,7 +239,7 @@ def power(node: Node) -> Op:
 
 
 @imports("dropout.default", "feature_dropout.default", "alpha_dropout.default", "feature_alpha_dropout.default")
-def dropout(node: Node) -> Op | np.ndarray:
+def dropout(node: Node) -> Value:
     """Nothing at inference."""
     node.not_training(node.flag("train"))
     node.ignore("p")  # it matters in training only

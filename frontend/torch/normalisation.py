@@ -49,6 +49,17 @@ def native_batch_norm(node: Node) -> tuple[Op, Missing, Missing]:
     return y, Missing("the mean of the batch"), Missing("the variance of the batch")
 
 
+@imports("_native_batch_norm_legit.no_stats")
+def normalised_by_itself(node: Node) -> tuple[Op, Missing, Missing]:
+    """What instance normalisation is taken apart into: a batch of one whose channels are standardised."""
+    x = node.floating("input")
+    node.ignore("momentum", "training")
+    if x.shape[0] != 1 or len(x.shape) < 3:
+        node.not_training(True)
+    y = _grouped(node, x, x.shape[1], node.finite("eps"))
+    return y, Missing("the mean of the batch"), Missing("the deviation of the batch")
+
+
 @imports("_native_batch_norm_legit.default", "_native_batch_norm_legit_functional.default", "native_batch_norm.default")
 def training_batch_norm(node: Node) -> Op:
     node.not_training(True)

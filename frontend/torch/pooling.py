@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from edgec.frontend.torch.arithmetic import truth
 from edgec.frontend.torch.node import Missing, Node
 from edgec.frontend.torch.registry import imports
 from edgec.ops import ArgMax, AvgPool, Concat, MaxPool, Mul, Op, Reduce, Reshape, Slice, Sub, Unary
@@ -132,6 +133,14 @@ def reduce(node: Node) -> Op:
         x = node.as_float(x, node.format()) if node.format().is_float else x
     if function not in ("sum", "max", "min") or node.dtype().kind == "f":
         x = node.as_float(x, node.format())
+    return Reduce(x, function, node.axes("dim", len(x.shape)), node.flag("keepdim"), loc=node.loc)
+
+
+@imports(*(f"{name}.{kind}" for name in ("any", "all") for kind in ("default", "dim", "dims")))
+def some(node: Node) -> Op:
+    """Whether one element, or every element, is true."""
+    x = node.lifted(truth(node, node.value("self")))
+    function = "max" if ".any." in node.operator else "min"
     return Reduce(x, function, node.axes("dim", len(x.shape)), node.flag("keepdim"), loc=node.loc)
 
 

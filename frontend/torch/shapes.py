@@ -259,19 +259,28 @@ def index_select(node: Node) -> Op:
     return _gathered(node, x, node.axis("dim", len(x.shape)), node.known("index", "index"))
 
 
-@imports("index.Tensor")
+@imports("index.Tensor", "_unsafe_index.Tensor")
 def index(node: Node) -> Op:
-    """x[:, i, :] with one tensor of constant integers."""
+    """x[:, i, :] with constant integers; of several tensors, each for an axis of its own: x[:, i[:, None], j]."""
     x, given = node.op("self"), node.raw("indices")
     if not isinstance(given, list):
         node.malformed("an index that is no list")
     places = [i for i, v in enumerate(given) if v is not None]
-    node.require(len(places) == 1, "indexing with several tensors at once")
-    chosen = given[places[0]]
-    if isinstance(chosen, Op):
-        node.not_constant("index", "wires are laid out when compiling")
-    node.require(isinstance(chosen, np.ndarray) and chosen.dtype.kind in "iu", "indexing with truth values")
-    return _gathered(node, x, places[0], chosen)
+    chosen = [given[i] for i in places]
+    for each in chosen:
+        if isinstance(each, Op):
+            node.not_constant("index", "wires are laid out when compiling")
+        node.require(isinstance(each, np.ndarray) and each.dtype.kind in "iu", "indexing with truth values")
+    if len(places) == 1:
+        return _gathered(node, x, places[0], chosen[0])
+    rank = max((each.ndim for each in chosen), default=0)
+    shapes = [(1,) * (rank - each.ndim) + each.shape for each in chosen]
+    apart = rank == len(places) and all(n == 1 for k, s in enumerate(shapes) for i, n in enumerate(s) if i != k)
+    adjacent = places == list(range(places[0], places[-1] + 1)) if places else False
+    node.require(apart and adjacent, "indexing with several tensors that pick single elements")
+    for axis, each in zip(places, chosen, strict=True):
+        x = _gathered(node, x, axis, each.reshape(-1))
+    return x
 
 
 @imports("embedding.default")
@@ -322,7 +331,6 @@ def roll(node: Node) -> Op:
     "detach.default",
     "detach_.default",
     "lift_fresh_copy.default",
-    "lift_fresh.default",
 )
 def identity(node: Node) -> Value:
     return node.value("self")
