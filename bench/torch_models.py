@@ -33,7 +33,7 @@ from edgec.interp import run
 from edgec.ops import Quantize
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/frontend"))
-from torch_nets import Example, ResNet, nets, settled  # noqa: E402
+from torch_nets import Example, ResNet, nets, settled
 
 
 class Cascade(nn.Module):

@@ -6,14 +6,31 @@ import math
 
 import numpy as np
 
-from edgec.frontend.torch.node import Node, Value
+from edgec.frontend.torch.node import Missing, Node, Value
 from edgec.frontend.torch.registry import imports
 from edgec.ops import Add, Binary, Clip, Mul, Op, PRelu, Relu, Reshape, Softmax, Sub, Unary, Where
 
 _PLAIN = {
     f"{name}.default": name
     for name in (
-        "abs neg exp log sqrt reciprocal sigmoid tanh erf floor ceil round sign sin cos mish".split()
+        [
+            "abs",
+            "neg",
+            "exp",
+            "log",
+            "sqrt",
+            "reciprocal",
+            "sigmoid",
+            "tanh",
+            "erf",
+            "floor",
+            "ceil",
+            "round",
+            "sign",
+            "sin",
+            "cos",
+            "mish",
+        ]
     )
 }
 
@@ -236,6 +253,14 @@ def power(node: Node) -> Op:
     if exponent == -1.0:
         return Unary(x, "reciprocal", loc=node.loc)
     return Binary(x, node.constant(exponent, x.format), "pow", loc=node.loc)
+
+
+@imports("native_dropout.default")
+def native_dropout(node: Node) -> tuple[Value, Missing]:
+    """The decomposed form."""
+    node.not_training(node.flag("train"))
+    node.ignore("p")
+    return node.value("input"), Missing("the mask of a dropout")
 
 
 @imports("dropout.default", "feature_dropout.default", "alpha_dropout.default", "feature_alpha_dropout.default")

@@ -14,8 +14,29 @@ from edgec.frontend.torch.registry import handler_for
 _SAME = frozenset(["alias", "detach", "contiguous", "dropout", "to", "lift_fresh_copy", "feature_dropout"])
 """Operators whose result may be their operand itself."""
 _VIEWS = frozenset(
-    "view reshape flatten unflatten squeeze unsqueeze permute transpose t movedim swapaxes expand expand_as split "
-    "split_with_sizes chunk unbind narrow select slice numpy_T".split()
+    [
+        "view",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "squeeze",
+        "unsqueeze",
+        "permute",
+        "transpose",
+        "t",
+        "movedim",
+        "swapaxes",
+        "expand",
+        "expand_as",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "unbind",
+        "narrow",
+        "select",
+        "slice",
+        "numpy_T",
+    ]
 )
 """Operators whose result may share the memory of their operand."""
 

@@ -84,9 +84,13 @@ def read_archive(source: str | Path | bytes, name: str = "") -> Archive:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError) as error:
-        raise EdgecError("E0301", f"{name} is no .pt2 archive, or a truncated one", why=str(error), remedy=_SAVE) from None
+        raise EdgecError(
+            "E0301", f"{name} is no .pt2 archive, or a truncated one", why=str(error), remedy=_SAVE
+        ) from None
     names = _check_entries(name, entries, len(data))
-    root = next((n.removesuffix("archive_format") for n in names if n.count("/") <= 1 and n.endswith("archive_format")), None)
+    root = next(
+        (n.removesuffix("archive_format") for n in names if n.count("/") <= 1 and n.endswith("archive_format")), None
+    )
     if root is None or _read(archive, root + "archive_format", 64).strip() != b"pt2":
         raise _not_pt2(name, names)
     if f"{root}byteorder" in names and _read(archive, f"{root}byteorder", 64).strip() != b"little":
@@ -104,7 +108,9 @@ def read_archive(source: str | Path | bytes, name: str = "") -> Archive:
             remedy="save the program again with PyTorch 2.13",
         )
     tables = [
-        _json(archive, n, PayloadConfig).config if (n := f"{root}data/{kind}/{stem}_{kind}_config.json") in names else {}
+        _json(archive, n, PayloadConfig).config
+        if (n := f"{root}data/{kind}/{stem}_{kind}_config.json") in names
+        else {}
         for kind in ("weights", "constants")
     ]
     return Archive(name, program, tables[0], tables[1], archive, root)
@@ -197,4 +203,4 @@ def _strided(name: str, meta: TensorMeta, data: bytes) -> np.ndarray:
     if dtype.kind == "b":
         flat = np.frombuffer(data, np.uint8) != 0
     view = np.lib.stride_tricks.as_strided(flat[offset:], sizes, [s * dtype.itemsize for s in strides], writeable=False)
-    return np.ascontiguousarray(view)
+    return np.asarray(view, order="C")

@@ -67,7 +67,9 @@ def _export(torch: Any, module: Any, example_inputs: Any) -> Any:
             remedy="call model.eval() first",
         )
     if example_inputs is None:
-        raise EdgecError("E0204", "a module needs example_inputs", remedy="from_torch(model, (torch.zeros(1, 3, 32, 32),))")
+        raise EdgecError(
+            "E0204", "a module needs example_inputs", remedy="from_torch(model, (torch.zeros(1, 3, 32, 32),))"
+        )
     inputs = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

@@ -88,9 +88,13 @@ class Importer:
     def _report(self, diagnostics: list[Diagnostic], record: NodeRecord, layer: str) -> None:
         for d in diagnostics:
             code = d.code
-            if code == "E0102":  # an op that refused its operands: the program is wrong, or asks for what the IR has not
+            if (
+                code == "E0102"
+            ):  # an op that refused its operands: the program is wrong, or asks for what the IR has not
                 code = "E0304" if d.why and any(f in d.why for f in ("int<", "fixed<", "affine<")) else "E0302"
-            d = Diagnostic(code, d.what, d.layer if code == d.code and d.layer else layer, _short(record), d.why, d.remedy)
+            d = Diagnostic(
+                code, d.what, d.layer if code == d.code and d.layer else layer, _short(record), d.why, d.remedy
+            )
             if d not in self.found:
                 self.found.append(d)
 
@@ -383,5 +387,3 @@ def _reason(target: str) -> str:
     if any(word in target for word in ("rand", "bernoulli", "multinomial")):
         return "hardware gives the same result for the same input; random numbers have no place in it"
     return "it is not in the importer's table"
-
-

@@ -32,9 +32,7 @@ def _max_pool(node: Node) -> Op:
     kernel = node.ints("kernel_size", rank)
     strides = node.ints("stride", rank) if node.raw("stride") else kernel
     pads, dilations = node.ints("padding", rank, (0,)), node.ints("dilation", rank, (1,))
-    y = MaxPool(
-        _batched(node, x, rank), kernel, strides, pads * 2, dilations, node.flag("ceil_mode"), loc=node.loc
-    )
+    y = MaxPool(_batched(node, x, rank), kernel, strides, pads * 2, dilations, node.flag("ceil_mode"), loc=node.loc)
     return _unbatched(node, y, x)
 
 
@@ -59,9 +57,7 @@ def avg_pool(node: Node) -> Op:
     ceil_mode = node.flag("ceil_mode")
     if divisor is not None:
         node.require(divisor != 0 and not any(pads) and not ceil_mode, "a divisor together with padding or ceil_mode")
-    y: Op = AvgPool(
-        _batched(node, x, rank), kernel, strides, pads * 2, (1,) * rank, ceil_mode, include, loc=node.loc
-    )
+    y: Op = AvgPool(_batched(node, x, rank), kernel, strides, pads * 2, (1,) * rank, ceil_mode, include, loc=node.loc)
     if divisor is not None:
         y = Mul(y, node.constant(math.prod(kernel) / divisor, y.format), loc=node.loc)
     return _unbatched(node, y, x)

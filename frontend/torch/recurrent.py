@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-
 from edgec.frontend.torch.node import Node
 from edgec.frontend.torch.registry import imports
 from edgec.frontend.torch.shapes import reshaped, transposed

@@ -292,7 +292,7 @@ def embedding(node: Node) -> Op:
 
 def _gathered(node: Node, x: Op, axis: int, index: np.ndarray) -> Op:
     n = x.shape[axis]
-    if index.dtype.kind not in "iu" or index.size and not (-n <= index.min() and index.max() < n):
+    if index.dtype.kind not in "iu" or (index.size and not (-n <= index.min() and index.max() < n)):
         node.malformed(f"an index outside the {n} elements of axis {axis}")
     node.limit(*x.shape[:axis], index.size, *x.shape[axis + 1 :])
     flat = Gather(x, tuple(int(i) for i in (index % max(n, 1)).ravel()), axis, loc=node.loc)

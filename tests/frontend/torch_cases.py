@@ -73,10 +73,36 @@ def overload(operator: str):
 @case(
     *(
         f"{n}.default"
-        for n in (
-            "abs neg exp sigmoid tanh erf floor ceil round sign sin cos mish relu relu6 hardsigmoid hardswish selu silu "
-            "log_sigmoid square alias clone contiguous detach detach_ lift_fresh_copy expm1"
-        ).split()
+        for n in [
+            "abs",
+            "neg",
+            "exp",
+            "sigmoid",
+            "tanh",
+            "erf",
+            "floor",
+            "ceil",
+            "round",
+            "sign",
+            "sin",
+            "cos",
+            "mish",
+            "relu",
+            "relu6",
+            "hardsigmoid",
+            "hardswish",
+            "selu",
+            "silu",
+            "log_sigmoid",
+            "square",
+            "alias",
+            "clone",
+            "contiguous",
+            "detach",
+            "detach_",
+            "lift_fresh_copy",
+            "expm1",
+        ]
     )
 )
 def plain(d: Draw, o: str) -> Case:
@@ -97,7 +123,14 @@ def clamped(d: Draw, o: str) -> Case:
     return lambda x: op(x, lo, hi), (d.normal(*d.shape()),)
 
 
-@case("clamp_min.default", "clamp_max.default", "leaky_relu.default", "celu.default", "hardshrink.default", "softshrink.default")
+@case(
+    "clamp_min.default",
+    "clamp_max.default",
+    "leaky_relu.default",
+    "celu.default",
+    "hardshrink.default",
+    "softshrink.default",
+)
 def with_one_number(d: Draw, o: str) -> Case:
     op, a = overload(o), d.real(0.1, 0.9)
     return lambda x: op(x, a), (d.normal(*d.shape()),)
@@ -169,6 +202,11 @@ def power(d: Draw, o: str) -> Case:
 def dropout(d: Draw, o: str) -> Case:
     op = overload(o)
     return lambda x: op(x, 0.5, False) * 2, (d.normal(2, 3, 4),)
+
+
+@case("native_dropout.default")
+def native_dropout(d: Draw, o: str) -> Case:
+    return lambda x: aten.native_dropout(x, 0.5, False)[0] * 2, (d.normal(2, 3),)
 
 
 # --- arithmetic -----------------------------------------------------------------------------------------------
@@ -352,7 +390,10 @@ def mm(d: Draw, o: str) -> Case:
 def addmm(d: Draw, o: str) -> Case:
     w, b = d.normal(4, 5), d.pick(d.normal(5), d.normal(1, 5), d.normal(3, 5))
     alpha, beta = d.pick((1, 1), (0.5, 2), (1, 0))
-    return lambda x, y: (aten.addmm(b, x, w, beta=beta, alpha=alpha), aten.addmm(b, x, y)), (d.normal(3, 4), d.normal(4, 5))
+    return lambda x, y: (aten.addmm(b, x, w, beta=beta, alpha=alpha), aten.addmm(b, x, y)), (
+        d.normal(3, 4),
+        d.normal(4, 5),
+    )
 
 
 @case("baddbmm.default")
@@ -709,7 +750,14 @@ def filled(d: Draw, o: str) -> Case:
     return lambda x: x + op(*arguments), (d.normal(4, 4),)
 
 
-@case("new_zeros.default", "new_ones.default", "new_full.default", "zeros_like.default", "ones_like.default", "full_like.default")
+@case(
+    "new_zeros.default",
+    "new_ones.default",
+    "new_full.default",
+    "zeros_like.default",
+    "ones_like.default",
+    "full_like.default",
+)
 def filled_like(d: Draw, o: str) -> Case:
     op = overload(o)
     arguments = () if "like" in o else ([3, 4],)
@@ -754,7 +802,11 @@ def asserted(d: Draw, o: str) -> Case:
 
 def _parameters(d: Draw) -> tuple[float, int, int, int, torch.dtype]:
     lo, hi, kind = d.pick(
-        (-128, 127, torch.int8), (-127, 127, torch.int8), (0, 255, torch.uint8), (0, 127, torch.uint8), (-8, 7, torch.int8)
+        (-128, 127, torch.int8),
+        (-127, 127, torch.int8),
+        (0, 255, torch.uint8),
+        (0, 127, torch.uint8),
+        (-8, 7, torch.int8),
     )
     return d.pick(0.0371, 0.25, 0.9), d.int(max(lo // 2, lo), hi // 2), lo, hi, kind
 
@@ -790,6 +842,8 @@ def per_channel(d: Draw, o: str) -> Case:
     def function(x: Tensor) -> Tensor:
         y = quantized.quantize_per_channel(x, scales, zeros, axis, -128, 127, torch.int8)
         w = quantized.dequantize_per_channel(codes, scales, zeros, 0, -128, 127, torch.int8)
-        return torch.nn.functional.linear(quantized.dequantize_per_channel(y, scales, zeros, axis, -128, 127, torch.int8), w)
+        return torch.nn.functional.linear(
+            quantized.dequantize_per_channel(y, scales, zeros, axis, -128, 127, torch.int8), w
+        )
 
     return function, (d.normal(3, 3) * 10,)

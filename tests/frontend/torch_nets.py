@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def conv_bn(i: int, o: int, k: int = 3, s: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU) -> nn.Module:
+def conv_bn(
+    i: int, o: int, k: int = 3, s: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
+) -> nn.Module:
     layers: list[nn.Module] = [nn.Conv2d(i, o, k, s, k // 2, groups=groups, bias=False), nn.BatchNorm2d(o)]
     return nn.Sequential(*layers, *([act()] if act else []))
 
@@ -66,7 +68,10 @@ class ResNet18(nn.Module):
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
+            nn.Conv2d(3, width, 7, 2, 3, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, 2, 1),
         )
         blocks, channels = [], width
         for stage in range(4):
@@ -107,7 +112,15 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.features(x).mean([2, 3]))
 
 
-MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+MOBILENET_V2 = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 
 
 class DSCNN(nn.Module):
@@ -118,10 +131,7 @@ class DSCNN(nn.Module):
         self.pad = nn.ZeroPad2d((1, 2, 4, 5))
         self.conv = nn.Sequential(nn.Conv2d(1, width, (10, 4), (2, 2), bias=False), nn.BatchNorm2d(width), nn.ReLU())
         self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(conv_bn(width, width, 3, 1, width), conv_bn(width, width, 1))
-                for _ in range(blocks)
-            )
+            *(nn.Sequential(conv_bn(width, width, 3, 1, width), conv_bn(width, width, 1)) for _ in range(blocks))
         )
         self.fc = nn.Linear(width, 12)
 
@@ -170,8 +180,12 @@ class GhostNet(nn.Module):
         super().__init__()
         self.stem = conv_bn(3, width, 3, 2, act=nn.Hardswish)
         self.blocks = nn.Sequential(
-            *(nn.Sequential(Ghost(width, width * 2, k > 0), SqueezeExcite(width * 2), conv_bn(width * 2, width, 1, act=None))
-              for k in range(blocks))
+            *(
+                nn.Sequential(
+                    Ghost(width, width * 2, k > 0), SqueezeExcite(width * 2), conv_bn(width * 2, width, 1, act=None)
+                )
+                for k in range(blocks)
+            )
         )
         self.fc = nn.Linear(width, 10)
 
