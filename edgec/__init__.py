@@ -1,7 +1,8 @@
 """edgec: the hardware-aware edge deployment compiler.
 
 The verbs of the command line are functions here: `load`, `inspect`, `estimate`, `build`, `verify`, `cosim`, `synth`,
-`power`, `faults`, `calibrate`; `from_torch` takes a PyTorch module in memory. Nothing heavy is imported before it is used.
+`power`, `faults`, `calibrate`; `from_torch` takes a PyTorch module in memory. Nothing heavy is imported before it is
+used.
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ CODES: dict[str, Code] = {
     # 3: model
     "E0301": Code(
         "not a model file",
-        "The file is not a valid ONNX protobuf or .pt2 archive, is truncated, or refers to external data that is missing.",
+        "The file is not a valid ONNX protobuf or .pt2 archive, is truncated, or refers to external data that is "
+        "missing.",
     ),
     "E0302": Code(
         "malformed model",

@@ -104,7 +104,7 @@ def read_archive(source: str | Path | bytes, name: str = "") -> Archive:
         raise EdgecError(
             "E0306",
             f"{name} has schema version {program.schema_version.get('major')}.{program.schema_version.get('minor')}",
-            why=f"version {SCHEMA_MAJOR} is known; the file was written by PyTorch {program.torch_version or '(unknown)'}",
+            why=f"version {SCHEMA_MAJOR} is known; this one is of PyTorch {program.torch_version or '(unknown)'}",
             remedy="save the program again with PyTorch 2.13",
         )
     tables = [

@@ -72,14 +72,60 @@ def test_weights_that_share_their_storage() -> None:
     np.testing.assert_array_equal(result["v"][0], np.maximum(x @ WEIGHTS.T, 0) @ WEIGHTS)
 
 
-def _spoilt(change) -> bytes:
+def _parts(program: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The graph and the signature of a program."""
+    return program["graph_module"]["graph"], program["graph_module"]["signature"]
+
+
+def _first(key: str, value: Any) -> bytes:
+    """The good file with one entry of its first node changed."""
     program = linear()
-    change(program)
+    _parts(program)[0]["nodes"][0][key] = value
     return archive(program)
 
 
-def _graph(program: dict[str, Any]) -> dict[str, Any]:
-    return program["graph_module"]["graph"]
+def _argument(value: Any) -> bytes:
+    """The good file with another first argument of its first node."""
+    program = linear()
+    _parts(program)[0]["nodes"][0]["inputs"][0]["arg"] = value
+    return archive(program)
+
+
+def _more_arguments(name: str) -> bytes:
+    program = linear()
+    _parts(program)[0]["nodes"][0]["inputs"].append({"name": name, "arg": {"as_int": 3}})
+    return archive(program)
+
+
+def _typed(**values: Any) -> bytes:
+    """The good file with other types of tensors, or without one (None)."""
+    program = linear()
+    table = _parts(program)[0]["tensor_values"]
+    table.update(values)
+    for name in [n for n, v in table.items() if v is None]:
+        del table[name]
+    return archive(program)
+
+
+def _input(specification: Any) -> bytes:
+    program = linear()
+    _parts(program)[1]["input_specs"].append(specification)
+    return archive(program)
+
+
+def _outputs(*specifications: Any) -> bytes:
+    program = linear()
+    _parts(program)[1]["output_specs"] = list(specifications)
+    return archive(program)
+
+
+def _text(content: bytes) -> bytes:
+    return archive(entries={"models/model.json": content})
+
+
+def _sizes(text: bytes) -> bytes:
+    """The good file with `text` for every 3 among the sizes."""
+    return _text(json.dumps(linear()).encode().replace(b'"as_int": 3', b'"as_int": ' + text))
 
 
 def _weight(**change: Any) -> bytes:
@@ -93,6 +139,9 @@ def _stated(**change: Any) -> bytes:
 
 _HUGE = [{"as_int": 1 << 20}, {"as_int": 1 << 20}]
 _NESTED = b"[" * 200_000
+_OTHER = "not an archive as PyTorch writes it"
+_ZEROS = {"data/weights/weight_0": bytes(1 << 24)}
+_OLD = {"archive_format": None, "serialized_exported_program.json": b"{}"}
 BAD_FILES: dict[str, tuple[bytes, str, str]] = {
     "empty": (b"", "E0301", "no .pt2 archive"),
     "noise": (np.random.default_rng(0).bytes(4000), "E0301", "no .pt2 archive"),
@@ -100,41 +149,29 @@ BAD_FILES: dict[str, tuple[bytes, str, str]] = {
     "text": (b"PK\x03\x04 but nothing else", "E0301", "no .pt2 archive"),
     "another zip": (archive(entries={"archive_format": None}), "E0301", "no .pt2 archive"),
     "another format": (archive(entries={"archive_format": b"zzz"}), "E0301", "no .pt2 archive"),
-    "a pickled checkpoint": (archive(entries={"archive_format": None, "data.pkl": b"cos\nsystem\n."}), "E0301", "pickled"),
-    "an old PyTorch": (
-        archive(entries={"archive_format": None, "serialized_exported_program.json": b"{}"}),
-        "E0306",
-        "old PyTorch",
-    ),
-    "big-endian": (archive(entries={"byteorder": b"big"}), "E0304", "big-endian"),
-    "compressed": (archive(compression=zipfile.ZIP_DEFLATED), "E0301", "not an archive as PyTorch writes it"),
-    "a zip bomb": (
-        archive(entries={"data/weights/weight_0": bytes(1 << 24)}, compression=zipfile.ZIP_DEFLATED),
+    "a pickled checkpoint": (
+        archive(entries={"archive_format": None, "data.pkl": b"cos\nsystem\n."}),
         "E0301",
-        "not an archive as PyTorch writes it",
+        "pickled",
     ),
+    "an old PyTorch": (archive(entries=_OLD), "E0306", "old PyTorch"),
+    "big-endian": (archive(entries={"byteorder": b"big"}), "E0304", "big-endian"),
+    "compressed": (archive(compression=zipfile.ZIP_DEFLATED), "E0301", _OTHER),
+    "a zip bomb": (archive(entries=_ZEROS, compression=zipfile.ZIP_DEFLATED), "E0301", _OTHER),
     "no program": (archive(entries={"models/model.json": None}), "E0304", "0 programs"),
     "two programs": (archive(entries={"models/other.json": b"{}"}), "E0304", "2 programs"),
     "a newer schema": (archive(linear(schema_version={"major": 9, "minor": 0})), "E0306", "9.0"),
     "no schema": (archive(linear(schema_version={})), "E0306", "None"),
-    "json that is none": (archive(entries={"models/model.json": b"{'a': 1"}), "E0302", "does not parse"),
-    "json that is no text": (archive(entries={"models/model.json": b'{"a": "\xff\xfe"}'}), "E0302", "does not parse"),
-    "json of something else": (archive(entries={"models/model.json": b"[1, 2, 3]"}), "E0302", "does not parse"),
-    "deep json": (archive(entries={"models/model.json": b'{"graph_module": ' + _NESTED}), "E0302", "does not parse"),
-    "deep json in a union": (
-        archive(entries={"models/model.json": json.dumps(linear()).encode().replace(b'"as_int": 3', b'"as_int": ' + _NESTED)}),
-        "E0302",
-        "does not parse",
-    ),
-    "a huge number": (
-        archive(entries={"models/model.json": json.dumps(linear()).encode().replace(b'"as_int": 3', b'"as_int": ' + b"9" * 9999)}),
-        "E03",
-        "",
-    ),
+    "json that is none": (_text(b"{'a': 1"), "E0302", "does not parse"),
+    "json that is no text": (_text(b'{"a": "\xff\xfe"}'), "E0302", "does not parse"),
+    "json of something else": (_text(b"[1, 2, 3]"), "E0302", "does not parse"),
+    "deep json": (_text(b'{"graph_module": ' + b"[" * 200_000), "E0302", "does not parse"),
+    "deep json in a size": (_sizes(b"[" * 200_000), "E0302", "does not parse"),
+    "a huge number": (_sizes(b"9" * 9999), "E0302", ""),
     "no weights": (archive(entries={"data/weights/weight_0": None}), "E0302", "weight_0"),
     "no table of weights": (archive(weights={}), "E0302", "fc.weight"),
-    "short weights": (archive(entries={"data/weights/weight_0": WEIGHTS.tobytes()[:-4]}), "E0302", "does not fit"),
-    "odd weights": (archive(entries={"data/weights/weight_0": WEIGHTS.tobytes()[:-3]}), "E0302", "fc.weight"),
+    "short weights": (archive(entries={"data/weights/weight_0": bytes(20)}), "E0302", "does not fit"),
+    "odd weights": (archive(entries={"data/weights/weight_0": bytes(21)}), "E0302", "fc.weight"),
     "pickled weights": (_weight(use_pickle=True), "E0304", "pickled"),
     "weights elsewhere": (_weight(path_name="../../../../etc/passwd"), "E0302", "no entry"),
     "huge weights": (_stated(sizes=_HUGE), "E0302", "fc.weight"),
@@ -145,71 +182,34 @@ BAD_FILES: dict[str, tuple[bytes, str, str]] = {
     "sizes of text": (_stated(sizes=[{"as_int": "2"}, {"as_int": 3}]), "E0302", "fc.weight"),
     "bfloat16 weights": (_stated(dtype=13), "E0304", "bfloat16"),
     "an unknown type": (_stated(dtype=99), "E0304", "number 99"),
-    "weights of another shape": (_weight(tensor_meta=meta((3, 2))), "E0302", ""),
-    "a tensor from nowhere": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["inputs"][0].update(arg={"as_tensor": {"name": "q"}})),
-        "E0302",
-        "'q'",
-    ),
-    "a tensor without a name": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["inputs"][0].update(arg={"as_tensor": {}})), "E0302", "name",
-    ),
-    "an argument of two kinds": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["inputs"][0].update(arg={"as_int": 1, "as_none": True})), "E0302", "",
-    ),
-    "an argument that is a number": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["inputs"][0].update(arg={"as_int": 1})), "E0304", "int<64>",
-    ),
-    "an argument twice": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["inputs"].append(_graph(p)["nodes"][0]["inputs"][0])), "E0302", "twice",
-    ),
-    "an argument unheard of": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["inputs"].append({"name": "zeal", "arg": {"as_int": 3}})), "E0304", "zeal",
-    ),
-    "a list that is none": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["inputs"][0].update(arg={"as_tensors": 5})), "E0302", "",
-    ),
-    "a result of another shape": (_spoilt(lambda p: _graph(p)["tensor_values"].update(y=meta((1, 7)))), "E0302", "1, 7"),
-    "a result of another type": (_spoilt(lambda p: _graph(p)["tensor_values"].update(y=meta((1, 2), LONG))), "E0304", "int64"),
-    "no results": (_spoilt(lambda p: _graph(p)["nodes"][0].update(outputs=[])), "E0302", "'y'"),
-    "too many results": (
-        _spoilt(lambda p: _graph(p)["nodes"][0]["outputs"].append({"as_tensor": {"name": "more"}})), "E0302", "2 results",
-    ),
-    "an input without a type": (_spoilt(lambda p: _graph(p)["tensor_values"].pop("x")), "E0302", "'x'"),
-    "an input of bfloat16": (_spoilt(lambda p: _graph(p)["tensor_values"].update(x=meta((1, 3), 13))), "E0304", "bfloat16"),
-    "an empty input": (_spoilt(lambda p: _graph(p)["tensor_values"].update(x=meta((0, 3)))), "E0302", "[0, 3]"),
-    "a huge input": (_spoilt(lambda p: _graph(p)["tensor_values"].update(x={**meta((1, 1)), "sizes": _HUGE})), "E0302", "limit"),
-    "a token": (_spoilt(lambda p: p["graph_module"]["signature"]["input_specs"].append({"token": {}})), "E0304", "token"),
-    "a number as input": (
-        _spoilt(
-            lambda p: p["graph_module"]["signature"]["input_specs"].append({"user_input": {"arg": {"as_int": 3}}})
-        ),
-        "E0304",
-        "no tensor",
-    ),
+    "weights of another shape": (_weight(tensor_meta=meta((3, 2))), "E0302", "for weights [3, 2]"),
+    "a tensor from nowhere": (_argument({"as_tensor": {"name": "q"}}), "E0302", "'q'"),
+    "a tensor without a name": (_argument({"as_tensor": {}}), "E0302", "name"),
+    "an argument of two kinds": (_argument({"as_int": 1, "as_none": True}), "E0302", "is written as"),
+    "an argument that is a number": (_argument({"as_int": 1}), "E0304", "int<64>"),
+    "an argument that is a graph": (_argument({"as_graph": {}}), "E0304", "as_graph"),
+    "an argument twice": (_more_arguments("input"), "E0302", "twice"),
+    "an argument unheard of": (_more_arguments("zeal"), "E0304", "zeal"),
+    "a list that is none": (_argument({"as_tensors": 5}), "E0302", ""),
+    "a result of another shape": (_typed(y=meta((1, 7))), "E0302", "1, 7"),
+    "a result of another type": (_typed(y=meta((1, 2), LONG)), "E0304", "int64"),
+    "no results": (_first("outputs", []), "E0302", "'y'"),
+    "too many results": (_first("outputs", [{"as_tensor": {"name": n}} for n in "yw"]), "E0302", "2 results"),
+    "an input without a type": (_typed(x=None), "E0302", "'x'"),
+    "an input of bfloat16": (_typed(x=meta((1, 3), 13)), "E0304", "bfloat16"),
+    "an empty input": (_typed(x=meta((0, 3))), "E0302", "[0, 3]"),
+    "a huge input": (_typed(x={**meta((1, 1)), "sizes": _HUGE}), "E0302", "limit"),
+    "a token": (_input({"token": {}}), "E0304", "token"),
+    "a number as input": (_input({"user_input": {"arg": {"as_int": 3}}}), "E0304", "no tensor"),
+    "an empty input specification": (_input({}), "E0302", "is written as"),
     "a written buffer": (
-        _spoilt(
-            lambda p: p["graph_module"]["signature"]["output_specs"].append(
-                {"buffer_mutation": {"arg": {"name": "z"}, "buffer_name": "state"}}
-            )
-        ),
+        _outputs({"buffer_mutation": {"arg": {"name": "z"}, "buffer_name": "s"}}),
         "E0304",
-        "state",
+        "writes 's'",
     ),
-    "no outputs": (_spoilt(lambda p: p["graph_module"]["signature"].update(output_specs=[])), "E0304", "no tensor"),
-    "an output from nowhere": (
-        _spoilt(
-            lambda p: p["graph_module"]["signature"].update(
-                output_specs=[{"user_output": {"arg": {"as_tensor": {"name": "nil"}}}}]
-            )
-        ),
-        "E0302",
-        "'nil'",
-    ),
-    "an empty specification": (
-        _spoilt(lambda p: p["graph_module"]["signature"].update(input_specs=[{}])), "E0302", "",
-    ),
-}  # fmt: skip
+    "no outputs": (_outputs(), "E0304", "no tensor"),
+    "an output from nowhere": (_outputs({"user_output": {"arg": {"as_tensor": {"name": "nil"}}}}), "E0302", "'nil'"),
+}
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
