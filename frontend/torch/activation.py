@@ -46,6 +46,19 @@ def unary(node: Node) -> Value:
     return Unary(node.floating("self"), function, loc=node.loc)
 
 
+_OTHER_BASES = {"exp2": math.log(2), "log2": 1 / math.log(2), "log10": 1 / math.log(10)}
+
+
+@imports(*(f"{name}.default" for name in _OTHER_BASES))
+def other_base(node: Node) -> Op:
+    """Exponential and logarithms whose base is not e."""
+    name, x = node.operator.split(".")[1], node.floating("self")
+    factor = node.constant(_OTHER_BASES[name], x.format)
+    if name == "exp2":
+        return Unary(Mul(x, factor, loc=node.loc), "exp", loc=node.loc)
+    return Mul(Unary(x, "log", loc=node.loc), factor, loc=node.loc)
+
+
 @imports("log1p.default")
 def log1p(node: Node) -> Op:
     """log(1 + x), the sum rounded: within half a unit in the last place of 1 (6e-8 in float32)."""
@@ -111,6 +124,21 @@ def clamp_tensor(node: Node) -> Op:
 @imports("leaky_relu.default")
 def leaky_relu(node: Node) -> Op:
     return Unary(node.floating("self"), "leaky_relu", node.finite("negative_slope", 0.01), loc=node.loc)
+
+
+@imports("rrelu.default")
+def rrelu(node: Node) -> Op:
+    """At inference the slope is the middle of the range that training draws from."""
+    node.not_training(node.flag("training"))
+    slope = (node.finite("lower", 1 / 8) + node.finite("upper", 1 / 3)) / 2
+    return Unary(node.floating("self"), "leaky_relu", slope, loc=node.loc)
+
+
+@imports("rrelu_with_noise_functional.default")
+def decomposed_rrelu(node: Node) -> tuple[Op, Missing]:
+    """The decomposed form, which hands the slopes of the training on."""
+    node.ignore("noise")
+    return rrelu(node), Missing("the noise of an rrelu")
 
 
 @imports("elu.default")

@@ -139,13 +139,13 @@ def compare(node: Node) -> Value:
 
 
 def _negated(node: Node, value: Value) -> Value:
-    return np.logical_not(value) if isinstance(value, np.ndarray) else Unary(value, "not", loc=node.loc)
+    return np.asarray(np.logical_not(value)) if isinstance(value, np.ndarray) else Unary(value, "not", loc=node.loc)
 
 
 def truth(node: Node, value: Value) -> Value:
     """Truth values of a tensor: what is not zero."""
     if isinstance(value, np.ndarray):
-        return value != 0
+        return np.asarray(value != 0)
     if value.format == BOOL:
         return value
     node.require(value.format.is_float, f"truth values of {value.format}")
@@ -190,7 +190,7 @@ def masked_fill(node: Node) -> Value:
 def choose(node: Node, condition: Value, x: Value, y: Value) -> Value:
     """x where `condition` holds, else y, in the element type of the result."""
     if all(isinstance(v, np.ndarray) for v in (condition, x, y)):
-        return np.where(condition, x, y).astype(node.dtype())
+        return np.asarray(np.where(condition, x, y), node.dtype())
     fmt = dtype_format(node.dtype())
     branches = [node.lifted(v) for v in (x, y)]
     if fmt is not None and fmt.is_float:

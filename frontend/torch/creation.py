@@ -17,8 +17,10 @@ def _filled(node: Node, shape: tuple[int, ...], value: float) -> np.ndarray:
 
 
 @imports("zeros.default", "ones.default", "new_zeros.default", "new_ones.default")
+@imports("empty.memory_format", "empty_permuted.default")
 def constant_fill(node: Node) -> np.ndarray:
-    node.ignore("self")  # it lends its element type only
+    """Zeros also for memory that is not filled, which decomposed operators hand on or write over."""
+    node.ignore("self", "physical_layout")  # they say how the result is stored
     return _filled(node, node.ints("size"), float("ones" in node.operator))
 
 
@@ -28,7 +30,7 @@ def full(node: Node) -> np.ndarray:
     return _filled(node, node.ints("size"), node.number("fill_value"))
 
 
-@imports("zeros_like.default", "ones_like.default", "full_like.default")
+@imports("zeros_like.default", "ones_like.default", "full_like.default", "empty_like.default")
 def like(node: Node) -> np.ndarray:
     value = node.number("fill_value") if "full" in node.operator else float("ones" in node.operator)
     return _filled(node, node.value("self").shape, value)

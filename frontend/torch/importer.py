@@ -19,6 +19,7 @@ from edgec.frontend.torch.names import layer_names
 from edgec.frontend.torch.node import Missing, Node, Result
 from edgec.frontend.torch.registry import handler_for, operators
 from edgec.frontend.torch.schema import NodeRecord
+from edgec.frontend.torch.serialised import argument_of, flat, malformed, only, output_names, real, tensor_name
 from edgec.frontend.torch.symbols import Symbols
 from edgec.frontend.torch.types import DTYPES, dtype_name, format_of
 from edgec.graph import Graph
@@ -106,13 +107,13 @@ class Importer:
     def _inputs(self) -> tuple[Input, ...]:
         signature, stated = self.archive.program.graph_module.signature, []
         for spec in signature.input_specs:
-            kind, body = _only(spec, "input")
+            kind, body = only(spec, "input")
             if kind == "user_input":
-                stated.append(_argument(body))
+                stated.append(argument_of(body))
             elif kind in ("parameter", "buffer", "tensor_constant"):
-                name, place = _tensor_name(body), body.get(f"{kind}_name")
+                name, place = tensor_name(body), body.get(f"{kind}_name")
                 if not isinstance(place, str):
-                    raise _malformed(f"input {name!r} names no {kind}")
+                    raise malformed(f"input {name!r} names no {kind}")
                 self.stored[name] = (kind == "tensor_constant" or body.get("persistent") is False, place)
                 self.labels[name] = place
                 self.kept[name] = kind
@@ -125,11 +126,11 @@ class Importer:
             if kind != "as_tensor":
                 self._error("E0304", f"input {index} is no tensor ({kind})", remedy="make it a constant of the module")
                 continue
-            name = _tensor_name({"arg": body})
+            name = tensor_name({"arg": body})
             shown = self.input_names[index] if self.input_names is not None else name
             meta = self.graph.tensor_values.get(name)
             if meta is None:
-                raise _malformed(f"input {name!r} has no type")
+                raise malformed(f"input {name!r} has no type")
             fmt = format_of(meta.dtype)
             if fmt is None:
                 what = f"input {shown!r} has elements of type {dtype_name(meta.dtype)}"
@@ -148,11 +149,11 @@ class Importer:
     def _outputs(self) -> tuple[tuple[str, Op], ...]:
         wanted: list[tuple[str, Any]] = []
         for spec in self.archive.program.graph_module.signature.output_specs:
-            kind, body = _only(spec, "output")
+            kind, body = only(spec, "output")
             if kind == "user_output":
-                kind, argument = _argument(body)
+                kind, argument = argument_of(body)
                 if kind == "as_tensor":
-                    name = _tensor_name({"arg": argument})
+                    name = tensor_name({"arg": argument})
                     wanted.append((name, self._value(name)))
                 elif kind != "as_none":
                     self._error("E0304", f"the program returns a value that is no tensor ({kind})")
@@ -210,13 +211,13 @@ class Importer:
         sources: list[str] = []
         for argument in record.inputs:
             if argument.name in values:
-                raise _malformed(f"argument {argument.name!r} is given twice")
+                raise malformed(f"argument {argument.name!r} is given twice")
             values[argument.name], labels[argument.name], names = self._read(argument.arg)
             sources += names
-        if any(isinstance(v, Unknown) for v in _flat(values.values())):
+        if any(isinstance(v, Unknown) for v in flat(values.values())):
             self._stand_in(record)
             return
-        names = [n for output in record.outputs for n in _output_names(output)]
+        names = [n for output in record.outputs for n in output_names(output)]
         results = [self._result(n) for n in names]
         node = Node(operator, layer, values, labels, results)
         pure = functional(operator)
@@ -226,8 +227,8 @@ class Importer:
         node.finish()
         produced = list(raw) if isinstance(raw, tuple) else [raw]
         if len(names) > len(produced):
-            raise _malformed(f"{len(names)} results of {operator}, which has {len(produced)}")
-        known = not any(isinstance(v, Op) for v in _flat(values.values()))
+            raise malformed(f"{len(names)} results of {operator}, which has {len(produced)}")
+        known = not any(isinstance(v, Op) for v in flat(values.values()))
         for index, (name, value) in enumerate(zip(names, produced, strict=False)):
             if isinstance(value, Op):
                 value = settle(value) if known or isinstance(value, Constant) else value
@@ -242,12 +243,12 @@ class Importer:
 
     def _read(self, argument: dict[str, Any]) -> tuple[Any, Any, list[str]]:
         """Value, label and tensor names of a serialised argument."""
-        kind, body = _only(argument, "argument")
+        kind, body = only(argument, "argument")
         match kind:
             case "as_none":
                 return None, None, []
             case "as_tensor":
-                name = _tensor_name({"arg": body})
+                name = tensor_name({"arg": body})
                 return self._value(name), self.labels.get(name), [name]
             case "as_tensors" | "as_optional_tensors":
                 items = [self._read(i if kind == "as_optional_tensors" else {"as_tensor": i}) for i in body]
@@ -255,9 +256,9 @@ class Importer:
             case "as_optional_tensor":
                 return self._read(body)
             case "as_float":
-                return _float(body), None, []
+                return real(body), None, []
             case "as_floats":
-                return [_float(b) for b in body], None, []
+                return [real(b) for b in body], None, []
             case "as_sym_int":
                 return self._symbol(body), None, []
             case "as_sym_ints":
@@ -269,7 +270,7 @@ class Importer:
         raise EdgecError("E0304", f"an argument of kind {kind} is not supported")
 
     def _symbol(self, body: Any) -> Any:
-        kind, value = _only(body, "number")
+        kind, value = only(body, "number")
         if kind == "as_int":
             return value
         found = self.values.get(value) if isinstance(value, str) else None
@@ -284,7 +285,7 @@ class Importer:
             value = self.archive.constant(place) if where is self.archive.constants else self.archive.weight(place)
             self.values[name] = value
         if value is None:
-            raise _malformed(f"a call reads {name!r}, which nothing computes before it")
+            raise malformed(f"a call reads {name!r}, which nothing computes before it")
         return value
 
     def _result(self, name: str) -> Result:
@@ -296,7 +297,7 @@ class Importer:
     def _stand_in(self, record: NodeRecord) -> None:
         """Tensors of the stated types for the results of a refused call, so that its readers are checked."""
         for output in record.outputs:
-            for name in _output_names(output):
+            for name in output_names(output):
                 result = self._result(name)
                 fmt = dtype_format(result.dtype) if result.dtype is not None else None
                 shape = [n for n in result.shape if n is not None]
@@ -306,61 +307,6 @@ class Importer:
 
 def _short(record: NodeRecord) -> str:
     return record.target.removeprefix("torch.ops.")
-
-
-def _malformed(what: str) -> EdgecError:
-    return EdgecError("E0302", what)
-
-
-def _only(union: Any, what: str) -> tuple[str, Any]:
-    """Key and value of an object that has exactly one."""
-    if not isinstance(union, dict) or len(union) != 1:
-        raise _malformed(f"an {what} is written as {str(union)[:60]}")
-    return next(iter(union.items()))
-
-
-def _argument(body: Any) -> tuple[str, Any]:
-    if not isinstance(body, dict):
-        raise _malformed("an argument of the program is missing")
-    return _only(body.get("arg"), "argument")
-
-
-def _tensor_name(body: Any) -> str:
-    argument = body.get("arg") if isinstance(body, dict) else None
-    name = argument.get("name") if isinstance(argument, dict) else None
-    if not isinstance(name, str):
-        raise _malformed("a tensor without a name")
-    return name
-
-
-def _output_names(output: Any) -> list[str]:
-    kind, body = _only(output, "output")
-    if kind == "as_tensor":
-        return [_tensor_name({"arg": body})]
-    if kind == "as_tensors" and isinstance(body, list):
-        return [_tensor_name({"arg": b}) for b in body]
-    if kind in ("as_sym_int", "as_sym_bool") and isinstance(body, dict) and isinstance(body.get("as_name"), str):
-        return [body["as_name"]]
-    if kind == "as_none" or body is None:
-        return []
-    raise EdgecError("E0304", f"a result of kind {kind} is not supported")
-
-
-def _float(body: Any) -> float:
-    special = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
-    if isinstance(body, str) and body in special:
-        return special[body]
-    if isinstance(body, bool) or not isinstance(body, int | float):
-        raise _malformed(f"{str(body)[:40]!r} is no number")
-    return float(body)
-
-
-def _flat(values: Any):
-    for value in values:
-        if isinstance(value, list):
-            yield from _flat(value)
-        else:
-            yield value
 
 
 def _check(node: Node, value: Any, stated: Result) -> None:

@@ -162,7 +162,16 @@ def arg_max(node: Node) -> Op:
 
 @imports("var.correction", "std.correction", "var.dim", "std.dim", "var.default", "std.default")
 def variance(node: Node) -> Op:
-    """Mean of the squared distances from the mean, times n / (n - correction)."""
+    return _variance(node)[0]
+
+
+@imports("var_mean.correction", "std_mean.correction")
+def variance_and_mean(node: Node) -> tuple[Op, Op]:
+    return _variance(node)
+
+
+def _variance(node: Node) -> tuple[Op, Op]:
+    """Mean of the squared distances from the mean, times n / (n - correction); or its root. And the mean."""
     x, keep = node.floating("self"), node.flag("keepdim")
     axes = node.axes("dim", len(x.shape))
     if node.operator.endswith("correction"):
@@ -175,7 +184,8 @@ def variance(node: Node) -> Op:
     y: Op = Reduce(Mul(centred, centred, loc=node.loc), "mean", axes, keep, loc=node.loc)
     if correction:
         y = Mul(y, node.constant(n / (n - correction), y.format), loc=node.loc)
-    return Unary(y, "sqrt", loc=node.loc) if ".std" in node.operator else y
+    y = Unary(y, "sqrt", loc=node.loc) if ".std" in node.operator else y
+    return y, Reduce(x, "mean", axes, keep, loc=node.loc)
 
 
 @imports("linalg_vector_norm.default", "norm.ScalarOpt_dim")

@@ -18,6 +18,7 @@ _MODULES = (
     "arithmetic",
     "pooling",
     "shapes",
+    "indexing",
     "resampling",
     "creation",
     "recurrent",

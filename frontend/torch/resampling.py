@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import NoReturn
 
+from edgec.frontend.torch.indexing import cut
 from edgec.frontend.torch.node import Node
 from edgec.frontend.torch.registry import imports
 from edgec.frontend.torch.shapes import reshaped, transposed
-from edgec.ops import Op, Pad, Resize
+from edgec.ops import Concat, Op, Pad, Resize
 
 
 def _padded(node: Node, x: Op, pads: tuple[int, ...], mode: str, value: float) -> Op:
@@ -30,9 +31,27 @@ def constant_pad(node: Node) -> Op:
 
 @imports("pad.default")
 def pad(node: Node) -> Op:
-    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": ""}
     mode = modes[node.string("mode", "constant", tuple(modes))]
+    if not mode:
+        node.ignore("value")
+        return _circular(node, node.op("self"), node.ints("pad"))
     return _padded(node, node.op("self"), node.ints("pad"), mode, node.number("value", 0.0))
+
+
+def _circular(node: Node, x: Op, pads: tuple[int, ...]) -> Op:
+    """The other end of every axis set before and behind it."""
+    rank = len(x.shape)
+    if len(pads) % 2 or len(pads) > 2 * rank:
+        node.malformed(f"padding {list(pads)} of {list(x.shape)}")
+    for i in range(len(pads) // 2):
+        axis, before, behind = rank - 1 - i, pads[2 * i], pads[2 * i + 1]
+        n = x.shape[axis]
+        node.require(min(before, behind) >= 0 and max(before, behind) <= n, f"circular padding {list(pads)}")
+        parts = (cut(node, x, axis, n - before, n), x, cut(node, x, axis, 0, behind))
+        kept = tuple(p for p in parts if p.shape[axis])
+        x = Concat(kept, axis, loc=node.loc) if len(kept) > 1 else x
+    return x
 
 
 @imports(*(f"{kind}_pad{rank}d.default" for kind in ("reflection", "replication") for rank in (1, 2, 3)))

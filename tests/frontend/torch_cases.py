@@ -57,7 +57,7 @@ def case(*operators: str):
             full = operator if operator.startswith(("quantized_decomposed.", "_operator.")) else f"aten.{operator}"
             assert full not in CASES, full
             CASES[full] = lambda draw, o=operator: function(draw, o)
-        return function
+        return function  # so that one function can be registered twice
 
     return register
 
@@ -110,7 +110,16 @@ def plain(d: Draw, o: str) -> Case:
     return lambda x: op(x * 1.0) + 0.0, (d.normal(*d.shape()) * 3,)
 
 
-@case("log.default", "log1p.default", "sqrt.default", "rsqrt.default", "reciprocal.default")
+@case(
+    "log.default",
+    "log2.default",
+    "log10.default",
+    "exp2.default",
+    "log1p.default",
+    "sqrt.default",
+    "rsqrt.default",
+    "reciprocal.default",
+)
 def of_positive(d: Draw, o: str) -> Case:
     op = overload(o)
     return lambda x: op(x), (d.positive(*d.shape()),)
@@ -141,6 +150,25 @@ def clamp_tensor(d: Draw, o: str) -> Case:
     shape = d.shape()
     lo = d.normal(*shape[-1:])
     return lambda x, hi: aten.clamp.Tensor(x, lo, hi), (d.normal(*shape), d.normal(*shape) + 1)
+
+
+@case("rrelu.default")
+def rrelu(d: Draw, o: str) -> Case:
+    return lambda x: aten.rrelu(x, 0.1, 0.5, False), (d.normal(3, 4),)
+
+
+@case("rrelu_with_noise_functional.default")
+@case("empty.memory_format", "empty_like.default", "empty_permuted.default")
+def decomposed_rrelu(d: Draw, o: str) -> Case:
+    def function(x: Tensor) -> Tensor:
+        made = {
+            "empty_like.default": lambda: aten.empty_like(x),
+            "empty_permuted.default": lambda: aten.empty_permuted([3, 4], [0, 1]),
+        }
+        noise = made.get(o, lambda: aten.empty([3, 4]))()
+        return aten.rrelu_with_noise_functional(x, noise, 0.1, 0.5, False)[0]
+
+    return function, (d.normal(3, 4),)
 
 
 @case("elu.default")
@@ -559,7 +587,16 @@ def along_one_axis(d: Draw, o: str) -> Case:
     return lambda x: op(x, axis, keep), (d.normal(*shape),)
 
 
-@case("var.correction", "std.correction", "var.dim", "std.dim", "var.default", "std.default")
+@case(
+    "var.correction",
+    "std.correction",
+    "var.dim",
+    "std.dim",
+    "var.default",
+    "std.default",
+    "var_mean.correction",
+    "std_mean.correction",
+)
 def variance(d: Draw, o: str) -> Case:
     op, shape = overload(o), (*d.shape(2), 4)
     axes, correction = [2, *_axes(d, 2)], d.pick(0, 1)
@@ -674,9 +711,23 @@ def pick_rows(d: Draw, o: str) -> Case:
     if o.startswith("index_select"):
         return lambda x: aten.index_select(x, 1, chosen), (d.normal(2, 5, 3),)
     if o.startswith("_unsafe") or d.int(0, 1):
-        other = torch.tensor([1, 0, 2])
-        return lambda x: overload(o)(x, [None, chosen[:, None], other]), (d.normal(2, 5, 3),)
+        rows, other = d.pick((chosen[:, None], torch.tensor([1, 0, 2])), (chosen, chosen % 3))
+        return lambda x: overload(o)(x, [None, rows, other]), (d.normal(2, 5, 3, 2),)
     return lambda x: x[:, chosen.reshape(2, 2) - 3], (d.normal(2, 5, 3),)
+
+
+@case("copy.default")
+def copied(d: Draw, o: str) -> Case:
+    return lambda x, y: aten.copy(x, y) + 1, (d.normal(2, 3), d.normal(d.pick(1, 2), 3))
+
+
+@case("slice_scatter.default", "select_scatter.default")
+def written(d: Draw, o: str) -> Case:
+    if o.startswith("select"):
+        index = d.int(-5, 4)
+        return lambda x, y: aten.select_scatter(x, y, 1, index), (d.normal(2, 5, 3), d.normal(2, 3))
+    start = d.int(0, 3)
+    return lambda x, y: aten.slice_scatter(x, y, 1, start, start + 2), (d.normal(2, 5, 3), d.normal(2, 2, 3))
 
 
 @case("flip.default", "roll.default")
@@ -696,7 +747,7 @@ def pad(d: Draw, o: str) -> Case:
     pads = [d.int(-1, 2) for _ in range(2 * d.int(1, 2))]
     if o.startswith("constant"):
         return lambda x: aten.constant_pad_nd(x, pads, 0.5), (d.normal(2, 3, 4, 5),)
-    mode = d.pick("constant", "reflect", "replicate")
+    mode = d.pick("constant", "reflect", "replicate", "circular")
     value = 0.25 if mode == "constant" else None
     full = [abs(p) for p in pads] if mode != "constant" else pads
     return lambda x: aten.pad(x, full, mode, value), (d.normal(2, 3, 4, 5) if len(full) == 4 else d.normal(2, 3, 4),)
