@@ -80,13 +80,17 @@ def from_torch(
     name: str | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    batch: int | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> Graph:
     """The graph of a torch.nn.Module in evaluation mode, or of a torch.export.ExportedProgram (docs/pytorch.md).
 
-    `example_inputs` is the tuple of tensors (or the one tensor) that `forward` takes; a program needs none."""
+    `example_inputs` is the tuple of tensors (or the one tensor) that `forward` takes; a program needs none.
+    `batch` and `dims` fix its dynamic dimensions."""
     from edgec.frontend.torch.capture import from_torch as capture
 
-    return capture(source, example_inputs, name=name, input_names=input_names, output_names=output_names)
+    names = {"name": name, "input_names": input_names, "output_names": output_names}
+    return capture(source, example_inputs, batch=batch, dims=dims, **names)
 
 
 def pipeline(target: Target, options: Options) -> tuple[Step, ...]:

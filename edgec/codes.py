@@ -121,8 +121,8 @@ CODES: dict[str, Code] = {
         "A shape, axis list or quantisation parameter is computed from an input of the model; it must be constant.",
     ),
     "E0308": Code(
-        "PyTorch cannot export the module",
-        "torch.export traces `forward` once, with all shapes known. It refuses control flow that depends on the values "
+        "module cannot be exported",
+        "PyTorch's torch.export traces `forward` once, with all shapes known. It refuses control flow that depends on the values "
         "of tensors, and objects that it cannot write down. The message is PyTorch's own.",
     ),
     "E0310": Code(

@@ -26,6 +26,8 @@ _VIEWS = frozenset(
         "t",
         "movedim",
         "swapaxes",
+        "swapdims",
+        "broadcast_to",
         "expand",
         "expand_as",
         "split",

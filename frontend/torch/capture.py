@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgec.diagnostics import EdgecError
@@ -23,11 +23,14 @@ def from_torch(
     name: str | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    batch: int | None = None,
+    dims: Mapping[str, int] | None = None,
 ) -> Graph:
     """The graph of a torch.nn.Module in evaluation mode, or of a torch.export.ExportedProgram.
 
     `example_inputs` is the tuple of tensors (or the one tensor) that `forward` takes; their shapes and types become
     those of the graph. A program needs none. The names of inputs and outputs default to those of the exported graph.
+    `batch` and `dims` fix dynamic dimensions of a program, as in `edgec.load`.
     Raises EdgecError: E0601 without PyTorch, E0204 (arguments), E0308 (torch.export refuses the module), and those of
     `edgec.load`.
     """
@@ -50,7 +53,8 @@ def from_torch(
             remedy="weights alone do not say what is computed: build the module and load them into it",
         )
     data = _saved(torch, _decomposed(torch, program))
-    graph, found = Importer(read_archive(data, name or default), None, None, input_names, output_names).run()
+    archive = read_archive(data, name or default)
+    graph, found = Importer(archive, batch, dict(dims or {}), input_names, output_names, decomposed=True).run()
     if graph is None:
         raise EdgecError.of([d for d in found if d.severity == "error"])
     return graph

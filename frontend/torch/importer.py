@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from edgec.diagnostics import Diagnostic, EdgecError, nearest
+from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType
-from edgec.frontend.onnx.fold import settle
 from edgec.frontend.onnx.read import MAX_ELEMENTS
 from edgec.frontend.onnx.types import constant_op, dtype_format
 from edgec.frontend.torch.aliases import Aliases, functional
 from edgec.frontend.torch.archive import Archive
+from edgec.frontend.torch.folding import folded
 from edgec.frontend.torch.names import layer_names
 from edgec.frontend.torch.node import Missing, Node, Result
-from edgec.frontend.torch.registry import handler_for, operators
+from edgec.frontend.torch.registry import handler_for
 from edgec.frontend.torch.schema import NodeRecord
 from edgec.frontend.torch.serialised import argument_of, flat, malformed, only, output_names, real, tensor_name
 from edgec.frontend.torch.symbols import Symbols
@@ -26,6 +26,8 @@ from edgec.graph import Graph
 from edgec.ops import Constant, Input, Op
 
 MAX_NODES = 50_000
+MAX_MADE = 1 << 31
+"""Bytes of constants that calls may make out of smaller ones, all together: a small file must not fill the memory."""
 _NUMERIC = (ValueError, TypeError, IndexError, KeyError, ArithmeticError, MemoryError, AssertionError, AttributeError)
 """What numpy and the ops raise for operands that do not fit; at a call's border it means a malformed program."""
 
@@ -37,7 +39,7 @@ class Unknown:
 class Importer:
     """One import. `run` returns the graph (None when something was refused) and all diagnostics.
 
-    `inputs` and `outputs` rename those of the program, in order.
+    `inputs` and `outputs` rename those of the program, in order; `decomposed` says that PyTorch took apart what it can.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class Importer:
         dims: dict[str, int] | None = None,
         inputs: Sequence[str] | None = None,
         outputs: Sequence[str] | None = None,
+        *,
+        decomposed: bool = False,
     ) -> None:
         self.archive, self.input_names, self.output_names = archive, inputs, outputs
         self.graph = archive.program.graph_module.graph
@@ -55,6 +59,8 @@ class Importer:
         self.labels: dict[str, str] = {}
         self.stored: dict[str, tuple[bool, str]] = {}
         self.kept: dict[str, str] = {}
+        self.decomposed = decomposed
+        self.made = 0
         self.aliases = Aliases()
         self.symbols = Symbols(archive.program.range_constraints, batch, dims or {}, self.found)
 
@@ -191,15 +197,15 @@ class Importer:
         name = functional(_short(record))
         handler = handler_for(name)
         if handler is None:
-            close = nearest(name, operators())
             raise EdgecError(
                 "E0303",
                 f"operator {_short(record)} is not supported",
                 layer=layer,
                 op=_short(record),
                 why=_reason(record.target),
-                remedy=(close + " Otherwise " if close.startswith("did you mean") else "")
-                + "`edgec.from_torch(program)` takes many operators apart into supported ones, "
+                remedy="replace the layer by supported operators, or cut it off"
+                if self.decomposed
+                else "`edgec.from_torch(program)` takes many operators apart into supported ones, "
                 "as does `program.run_decompositions()` before it is saved",
             )
         return handler
@@ -229,10 +235,14 @@ class Importer:
         if len(names) > len(produced):
             raise malformed(f"{len(names)} results of {operator}, which has {len(produced)}")
         known = not any(isinstance(v, Op) for v in flat(values.values()))
+        given = sum(v.nbytes for v in flat(values.values()) if isinstance(v, np.ndarray))
         for index, (name, value) in enumerate(zip(names, produced, strict=False)):
             if isinstance(value, Op):
-                value = settle(value) if known or isinstance(value, Constant) else value
+                value = folded(node, value) if known or isinstance(value, Constant) else value
             _check(node, value, results[index])
+            if isinstance(value, np.ndarray):
+                self.made += max(value.nbytes - given, 0)
+                node.require(self.made <= MAX_MADE, "constants of that size", why=f"at most {MAX_MADE} bytes are made")
             self.values[name] = value
             if isinstance(value, np.ndarray) and len(sources) == 1 and sources[0] in self.labels:
                 self.labels[name] = self.labels[sources[0]]  # weights that were only moved keep their name

@@ -12,6 +12,9 @@ from edgec.frontend.torch.registry import imports
 from edgec.frontend.torch.shapes import reshaped
 from edgec.ops import Concat, Expand, Gather, Get, Op, Slice, Split
 
+MAX_INDICES = 1 << 22
+"""Rows that one call may pick: each is written down in the graph."""
+
 
 def _parts(node: Node, x: Op, sizes: tuple[int, ...], axis: int) -> tuple[Op, ...]:
     if len(sizes) == 1:
@@ -27,8 +30,8 @@ def split(node: Node) -> tuple[Op, ...]:
     axis = node.axis("dim", len(x.shape), 0)
     n = x.shape[axis]
     size = -(-n // max(node.integer("chunks"), 1)) if "chunk" in node.operator else node.integer("split_size")
-    if size < 1:
-        node.malformed(f"parts of {size}")
+    if size < 1 or -(-n // size) != len(node.results):
+        node.malformed(f"parts of {size} from {n} elements for {len(node.results)} results")
     return _parts(node, x, tuple(min(size, n - i) for i in range(0, n, size)), axis)
 
 
@@ -43,6 +46,8 @@ def split_with_sizes(node: Node) -> tuple[Op, ...]:
 def unbind(node: Node) -> tuple[Op, ...]:
     x = node.op("self")
     axis = node.axis("dim", len(x.shape), 0)
+    if not x.shape or x.shape[axis] != len(node.results):
+        node.malformed(f"{list(x.shape)} taken apart into {len(node.results)} results")
     return tuple(_one(node, x, axis, i) for i in range(x.shape[axis]))
 
 
@@ -133,6 +138,7 @@ def _inside(node: Node, index: np.ndarray, n: int, axis: int) -> np.ndarray:
 
 
 def _gathered(node: Node, x: Op, axis: int, index: np.ndarray) -> Op:
+    node.require(index.size <= MAX_INDICES, f"{index.size} indices", why=f"at most {MAX_INDICES}")
     rows = _inside(node, index, x.shape[axis], axis)
     node.limit(*x.shape[:axis], index.size, *x.shape[axis + 1 :])
     flat = Gather(x, tuple(rows.ravel().tolist()), axis, loc=node.loc)

@@ -21,6 +21,7 @@ _MODULES = (
     "indexing",
     "resampling",
     "creation",
+    "sizes",
     "recurrent",
     "quantised",
 )

@@ -181,7 +181,6 @@ def _alike(node: Node, parts: list[Op]) -> list[Op]:
     "clone.default",
     "alias.default",
     "detach.default",
-    "detach_.default",
     "lift_fresh_copy.default",
 )
 def identity(node: Node) -> Value:

@@ -343,6 +343,39 @@ def test_unknown_operators_are_listed_all_at_once() -> None:
     assert "random" in str(error) and "run_decompositions" in str(error)
 
 
+def _filled(name: str, *shape: int) -> dict[str, Any]:
+    return call("aten.full.default", name, "", size={"as_ints": list(shape)}, fill_value={"as_float": 1.0})
+
+
+def test_small_files_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constants made of numbers, tables of indices and results by the million are refused before they are made."""
+    monkeypatch.setattr("edgec.frontend.torch.importer.MAX_MADE", 1 << 20)
+    big = 1 << 16
+    made = [_filled(f"f{k}", big) for k in range(9)]
+    tensors = {f"f{k}": meta((big,)) for k in range(9)} | {
+        "x": meta((1, 3)),
+        "y": meta((1, big)),
+        "i": meta((big,), LONG),
+    }
+    assert "constants of that size" in str(refused(archive(model(made, tensors))))
+    monkeypatch.setattr("edgec.frontend.torch.indexing.MAX_INDICES", big - 1)
+    rows = call("aten.arange.default", "i", "", end={"as_int": big})
+    pick = call("aten.index_select.default", "y", "", self="x", dim={"as_int": 1}, index="i")
+    assert "65536 indices" in str(refused(archive(model([rows, pick], tensors))))
+    parts = call("aten.unbind.int", "p", "", self="f0")
+    assert "1 results" in str(refused(archive(model([made[0], parts], tensors))))
+    sized = _filled("f0", 1 << 40)
+    assert "elements" in str(refused(archive(model([sized], {"x": meta((1, 3))}))))
+
+
+def test_small_files_cannot_ask_for_hours_of_work() -> None:
+    """A convolution of two constants that a few numbers make: 10^11 products."""
+    n, k = 1 << 19, 1 << 18
+    nodes = [_filled("a", 1, 1, n), _filled("b", 1, 1, k), call("aten.conv1d.default", "c", "", input="a", weight="b")]
+    tensors = {"x": meta((1, 3)), "a": meta((1, 1, n)), "b": meta((1, 1, k)), "c": meta((1, 1, n - k + 1))}
+    assert "operations on constants" in str(refused(archive(model(nodes, tensors))))
+
+
 def test_names_of_layers() -> None:
     nodes = [
         call("aten.relu.default", "r1", "block.act", self="x"),

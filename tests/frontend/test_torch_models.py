@@ -177,6 +177,7 @@ def test_dynamic_sizes() -> None:
     same(by_edgec(graph, [x])[0], module(x), "net")
     with pytest.raises(EdgecError, match="cannot be 13"):
         load(data, batch=2, dims={"x:2": 13})
+    assert edgec.from_torch(program, batch=2, dims={"x:2": 12}).inputs[0].shape == (2, 2, 12)
 
 
 def test_arithmetic_of_dynamic_sizes() -> None:

@@ -99,7 +99,6 @@ def overload(operator: str):
             "clone",
             "contiguous",
             "detach",
-            "detach_",
             "lift_fresh_copy",
             "expm1",
         ]
