@@ -122,8 +122,8 @@ CODES: dict[str, Code] = {
     ),
     "E0308": Code(
         "module cannot be exported",
-        "PyTorch's torch.export traces `forward` once, with all shapes known. It refuses control flow that depends on the values "
-        "of tensors, and objects that it cannot write down. The message is PyTorch's own.",
+        "PyTorch's torch.export traces `forward` once, with all shapes known. It refuses control flow that depends on "
+        "the values of tensors, and objects that it cannot write down. The message is PyTorch's own.",
     ),
     "E0310": Code(
         "not supported on this target",

@@ -269,7 +269,7 @@ class Importer:
                 return real(body), None, []
             case "as_floats":
                 return [real(b) for b in body], None, []
-            case "as_sym_int":
+            case "as_sym_int" | "as_sym_bool":
                 return self._symbol(body), None, []
             case "as_sym_ints":
                 return [self._symbol(b) for b in body], None, []
@@ -281,7 +281,7 @@ class Importer:
 
     def _symbol(self, body: Any) -> Any:
         kind, value = only(body, "number")
-        if kind == "as_int":
+        if kind in ("as_int", "as_bool"):
             return value
         found = self.values.get(value) if isinstance(value, str) else None
         return Unknown() if found is None else found

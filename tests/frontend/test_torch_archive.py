@@ -327,6 +327,39 @@ def test_dynamic_sizes_are_fixed_or_refused() -> None:
     assert "is computed" in str(refused(archive(program), batch=2))
 
 
+@pytest.mark.parametrize(
+    "function, wanted",
+    [
+        ("add", 9), ("sub", 3), ("mul", 18), ("floordiv", 2), ("mod", 0),
+        ("eq", False), ("ne", True), ("lt", False), ("le", False), ("gt", True), ("ge", True),
+    ],
+)  # fmt: skip
+def test_arithmetic_of_sizes(function: str, wanted: int | bool) -> None:
+    """6 and 3 from the shape of x; numbers become a factor, truth values are asserted."""
+    three, six = {"as_sym_int": {"as_name": "three"}}, {"as_sym_int": {"as_name": "six"}}
+    nodes = [
+        {**call("aten.sym_size.int", "", self="x", dim={"as_int": 0}), "outputs": [{"as_sym_int": {"as_name": "six"}}]},
+        {
+            **call("aten.sym_size.int", "", self="x", dim={"as_int": 1}),
+            "outputs": [{"as_sym_int": {"as_name": "three"}}],
+        },
+    ]
+    kind = "as_sym_bool" if isinstance(wanted, bool) else "as_sym_int"
+    compute = {**call("", "", a=six, b=three), "target": f"_operator.{function}", "outputs": [{kind: {"as_name": "n"}}]}
+    constrain = {**call("aten.sym_constrain_range.default", "", size=six, min={"as_int": 2}), "outputs": []}
+    bound = {**call("aten.sym_constrain_range_for_size.default", "", size=six), "outputs": []}
+    asserted = {**call("aten._assert_scalar.default", "", self={kind: {"as_name": "n"}}), "outputs": []}
+    factor = {"as_float": 1.0} if isinstance(wanted, bool) else {kind: {"as_name": "n"}}
+    result = call("aten.mul.Tensor", "y", "", self="x", other=factor)
+    checks = [asserted] if isinstance(wanted, bool) else []
+    data = archive(model([*nodes, constrain, bound, compute, *checks, result], {"x": meta((6, 3)), "y": meta((6, 3))}))
+    if wanted is False:
+        assert "the sizes do not fit" in str(refused(data))
+        return
+    x = np.ones((1, 6, 3), np.float32)
+    np.testing.assert_array_equal(run(load(data), {"x": x})["y"], x * (1 if wanted is True else wanted))
+
+
 def test_unknown_operators_are_listed_all_at_once() -> None:
     nodes = [
         call("aten.fft_fft.default", "a", "fourier", self="x"),

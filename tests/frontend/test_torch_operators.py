@@ -19,9 +19,9 @@ from edgec.frontend.torch import load  # noqa: E402
 from edgec.frontend.torch.registry import operators  # noqa: E402
 
 ELSEWHERE = {
-    "_operator.": "test_torch_models.py::test_dynamic_sizes",
-    "aten.sym_": "test_torch_models.py::test_dynamic_sizes",
-    "aten._assert_scalar.default": "test_torch_models.py::test_dynamic_sizes",
+    "_operator.": "test_torch_archive.py: arithmetic of sizes",
+    "aten.sym_": "test_torch_archive.py: arithmetic of sizes",
+    "aten._assert_scalar.default": "test_torch_archive.py: arithmetic of sizes",
     "aten._native_batch_norm_legit.default": "test_torch_refusals.py: training mode",
     "aten._native_batch_norm_legit_functional.default": "test_torch_refusals.py: training mode",
     "aten.native_batch_norm.default": "test_torch_refusals.py: training mode",
