@@ -94,14 +94,11 @@ class Importer:
 
     def _report(self, diagnostics: list[Diagnostic], record: NodeRecord, layer: str) -> None:
         for d in diagnostics:
-            code = d.code
-            if (
-                code == "E0102"
-            ):  # an op that refused its operands: the program is wrong, or asks for what the IR has not
+            code, place = d.code, d.layer
+            if code == "E0102":  # an op refused its operands: the program is wrong, or asks for what the IR has not
                 code = "E0304" if d.why and any(f in d.why for f in ("int<", "fixed<", "affine<")) else "E0302"
-            d = Diagnostic(
-                code, d.what, d.layer if code == d.code and d.layer else layer, _short(record), d.why, d.remedy
-            )
+                place = None
+            d = Diagnostic(code, d.what, place or layer, _short(record), d.why, d.remedy)
             if d not in self.found:
                 self.found.append(d)
 
@@ -127,6 +124,9 @@ class Importer:
                 self._error("E0304", f"the program takes a {kind}", remedy="export the model without it")
         if self.input_names is not None and len(self.input_names) != len(stated):
             raise EdgecError("E0204", f"{len(self.input_names)} input names for {len(stated)} inputs")
+        for kind, given in (("input", self.input_names), ("output", self.output_names)):
+            if len(set(given or ())) != len(given or ()):
+                raise EdgecError("E0204", f"two {kind}s of one name among {', '.join(given or ())}")
         inputs: list[Input] = []
         for index, (kind, body) in enumerate(stated):
             if kind != "as_tensor":
@@ -164,6 +164,7 @@ class Importer:
                 elif kind != "as_none":
                     self._error("E0304", f"the program returns a value that is no tensor ({kind})")
             else:
+                body = body if isinstance(body, dict) else {}
                 what = body.get("buffer_name") or body.get("user_input_name") or ""
                 self._error(
                     "E0304",

@@ -207,6 +207,7 @@ BAD_FILES: dict[str, tuple[bytes, str, str]] = {
         "E0304",
         "writes 's'",
     ),
+    "an output that is none": (_outputs({"buffer_mutation": 5}), "E0304", "buffer_mutation"),
     "no outputs": (_outputs(), "E0304", "no tensor"),
     "an output from nowhere": (_outputs({"user_output": {"arg": {"as_tensor": {"name": "nil"}}}}), "E0302", "'nil'"),
 }

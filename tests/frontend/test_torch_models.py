@@ -89,6 +89,8 @@ def test_names_of_the_graph() -> None:
     ]  # fmt: skip
     named = edgec.from_torch(module, x, name="net", input_names=["image"], output_names=["score"])
     assert (named.name, named.inputs[0].name, named.outputs[0][0]) == ("net", "image", "score")
+    with pytest.raises(EdgecError, match="two outputs of one name"):
+        edgec.from_torch(module, x, output_names=["a", "a"])
     for wrong in ({"input_names": ["a", "b"]}, {"output_names": []}):
         with pytest.raises(EdgecError, match="names for 1") as caught:
             edgec.from_torch(module, x, **wrong)
