@@ -1,8 +1,8 @@
 """edgec: the hardware-aware edge deployment compiler.
 
 The verbs of the command line are functions here: `load`, `inspect`, `estimate`, `build`, `verify`, `cosim`, `synth`,
-`power`, `faults`,
-`calibrate`. Nothing heavy is imported before it is used.
+`power`, `faults`, `calibrate`; `from_torch` takes a PyTorch module in memory. Nothing heavy is imported before it is
+used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgec.api import build, calibrate, cosim, encode_frames, estimate, faults, inspect, load, power, synth, verify
+    from edgec.api import (
+        build,
+        calibrate,
+        cosim,
+        encode_frames,
+        estimate,
+        faults,
+        from_torch,
+        inspect,
+        load,
+        power,
+        synth,
+        verify,
+    )
     from edgec.diagnostics import EdgecError
 
 __version__ = "0.1.0"
@@ -23,6 +36,7 @@ __all__ = [
     "encode_frames",
     "estimate",
     "faults",
+    "from_torch",
     "inspect",
     "load",
     "power",

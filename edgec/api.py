@@ -73,6 +73,26 @@ def load(model: Model, *, batch: int | None = None, dims: Mapping[str, int] | No
     return frontend.load(Path(model), batch=batch, dims=dict(dims or {}))
 
 
+def from_torch(
+    source: Any,
+    example_inputs: Any = None,
+    *,
+    name: str | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    batch: int | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Graph:
+    """The graph of a torch.nn.Module in evaluation mode, or of a torch.export.ExportedProgram (docs/pytorch.md).
+
+    `example_inputs` is the tuple of tensors (or the one tensor) that `forward` takes; a program needs none.
+    `batch` and `dims` fix its dynamic dimensions."""
+    from edgec.frontend.torch.capture import from_torch as capture
+
+    names = {"name": name, "input_names": input_names, "output_names": output_names}
+    return capture(source, example_inputs, batch=batch, dims=dims, **names)
+
+
 def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
     """The passes of a build: the target's pipeline with those that the options ask for, or `options.passes`."""
     if options.passes is not None:
@@ -349,6 +369,7 @@ __all__ = [
     "encode_frames",
     "estimate",
     "faults",
+    "from_torch",
     "inspect",
     "load",
     "pipeline",

@@ -92,11 +92,12 @@ CODES: dict[str, Code] = {
     # 3: model
     "E0301": Code(
         "not a model file",
-        "The file is not a valid ONNX protobuf, is truncated, or refers to external data that is missing.",
+        "The file is not a valid ONNX protobuf or .pt2 archive, is truncated, or refers to external data that is "
+        "missing.",
     ),
     "E0302": Code(
         "malformed model",
-        "The protobuf parses but the graph breaks the ONNX rules: unknown tensors, cycles, duplicate names, "
+        "The file parses but the graph breaks the rules of ONNX or PyTorch: unknown tensors, cycles, duplicate names, "
         "attributes of the wrong type, or shapes that contradict each other.",
     ),
     "E0303": Code(
@@ -113,11 +114,16 @@ CODES: dict[str, Code] = {
     ),
     "E0306": Code(
         "unsupported opset",
-        "The model's opset is older or newer than the importer knows.",
+        "The model's opset, or the version of its file format, is older or newer than the importer knows.",
     ),
     "E0307": Code(
         "value needed at compile time",
         "A shape, axis list or quantisation parameter is computed from an input of the model; it must be constant.",
+    ),
+    "E0308": Code(
+        "module cannot be exported",
+        "PyTorch's torch.export traces `forward` once, with all shapes known. It refuses control flow that depends on "
+        "the values of tensors, and objects that it cannot write down. The message is PyTorch's own.",
     ),
     "E0310": Code(
         "not supported on this target",

@@ -14,6 +14,7 @@ LOADERS: dict[str, str] = {
     ".onnx": "edgec.frontend.onnx",
     ".qonnx": "edgec.frontend.onnx",
     ".edge": "edgec.frontend.text_form",
+    ".pt2": "edgec.frontend.torch",
 }
 """File suffix -> module with `load(path, *, batch, dims, diagnostics)` and `inspect(path, *, batch, dims)`."""
 
