@@ -14,6 +14,10 @@ LOADERS: dict[str, str] = {
     ".onnx": "edgec.frontend.onnx",
     ".qonnx": "edgec.frontend.onnx",
     ".edge": "edgec.frontend.text_form",
+    ".h5": "edgec.frontend.keras",
+    ".hdf5": "edgec.frontend.keras",
+    ".keras": "edgec.frontend.keras",
+    ".json": "edgec.frontend.keras",
 }
 """File suffix -> module with `load(path, *, batch, dims, diagnostics)` and `inspect(path, *, batch, dims)`."""
 
