@@ -121,9 +121,8 @@ def bits_codes(call: Arguments, x: np.ndarray) -> Codes:
             scale = _power_of_two(scale)
             for _ in range(5):
                 scale = _least_squares(alpha, y, _rounded(y, scale, top))
-        return Codes(
-            _rounded(y, scale, top).astype(np.int64), scale.astype(np.float64) * unit, Integer(bits, True, True)
-        )
+        levels = _rounded(y, scale, top).astype(np.int64)
+        return Codes(levels, scale.astype(np.float64) * unit, Integer(bits, narrow=True))
     factor = 1.0 if alpha is None else float(np.float32(alpha))
     if bits == 1 and keep:
         return Codes((x >= 0).astype(np.uint8), np.array([factor]), Binary())

@@ -171,6 +171,10 @@ def _is_ref(data: Any) -> bool:
     )
 
 
+def _is_tensor(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("class_name") == "__keras_tensor__"
+
+
 def _entries(data: Any) -> Iterator[list[Any]]:
     """All `[layer, node, tensor, ...]` lists in nested lists and dicts."""
     if _is_ref(data):
@@ -179,7 +183,7 @@ def _entries(data: Any) -> Iterator[list[Any]]:
         for each in data:
             yield from _entries(each)
     elif isinstance(data, dict):
-        if data.get("class_name") == "__keras_tensor__":
+        if _is_tensor(data):
             config = data.get("config")
             history = config.get("keras_history") if isinstance(config, dict) else None
             if not _is_ref(history):
@@ -202,9 +206,8 @@ def _constants(data: Any) -> Iterator[Any]:
     if isinstance(data, list) and not _is_ref(data):
         for each in data:
             yield from _constants(each)
-    elif data is not None and not _is_ref(data):
-        if not (isinstance(data, dict) and data.get("class_name") == "__keras_tensor__"):
-            yield data
+    elif not (data is None or _is_ref(data) or _is_tensor(data)):
+        yield data
 
 
 def first_node(spec: LayerSpec, refs: list[Ref]) -> int:

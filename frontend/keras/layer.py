@@ -15,8 +15,8 @@ import numpy as np
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import F32
 from edgec.frontend.keras.config import LayerSpec
+from edgec.frontend.keras.hdf5 import Array
 from edgec.frontend.keras.tensor import Tensor
-from edgec.frontend.keras.weights import Variable
 from edgec.frontend.onnx.read import MAX_ELEMENTS
 from edgec.frontend.onnx.types import constant_op
 from edgec.ops import Constant, Dequantize, Op
@@ -33,7 +33,7 @@ _NOTHING = frozenset(
 class Layer:
     """One layer with its settings and weights; `name` carries the names of the models around it."""
 
-    def __init__(self, spec: LayerSpec, name: str, variables: list[Variable], version: tuple[int, ...]) -> None:
+    def __init__(self, spec: LayerSpec, name: str, variables: list[Array], version: tuple[int, ...]) -> None:
         self.spec, self.name, self.variables, self.version = spec, name, variables, version
         self.class_name, self.config = spec.class_name, spec.config
         self.loc = (name,)

@@ -88,9 +88,8 @@ def normalization(layer: Layer, xs: list[Tensor]) -> Tensor:
     if layer.raw("mean") is not None:
         mean, variance = (_numbers(layer, name, None) for name in ("mean", "variance"))
         if mean.ndim:
-            mean, variance = (
-                np.broadcast_to(a.reshape(-1), (math.prod(stored),)).reshape(kept) for a in (mean, variance)
-            )
+            flat = (math.prod(stored),)
+            mean, variance = (np.broadcast_to(a.reshape(-1), flat).reshape(kept) for a in (mean, variance))
     else:
         layer.ignore("variance")
         mean, variance = (layer.weight(what, *stored).reshape(kept) for what in ("mean", "variance"))

@@ -114,7 +114,7 @@ def is_quantizer(setting: Any) -> bool:
 
 
 def call_of(layer: Layer, setting: Any) -> Call:
-    """The quantiser that a setting describes: `{"class_name", "config"}`, or text like `quantized_bits(6,0,alpha=1)`."""
+    """The quantiser that a setting describes: `{"class_name", "config"}`, or text: `quantized_bits(6,0,alpha=1)`."""
     if isinstance(setting, dict):
         name, arguments = setting.get("class_name"), setting.get("config")
         if not isinstance(arguments, dict):

@@ -1,7 +1,7 @@
 """Reading the file: HDF5, zip and JSON, with every size checked before it is used.
 
-Nothing here trusts the file. The architecture is JSON, which is parsed and never run; the weights are HDF5, which is
-read from memory, so that links to other files lead nowhere.
+Nothing here trusts the file. The architecture is JSON, which is parsed and never run; the weights are HDF5, which
+another process reads, and links to other files are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edgec.diagnostics import EdgecError
-from edgec.frontend.keras.weights import Legacy, Scope, Variables, child, guarded, open_hdf5
+from edgec.frontend.keras.hdf5 import File, read_hdf5
+from edgec.frontend.keras.weights import Legacy, Scope, Variables
 
 MAX_JSON_BYTES = 64 << 20
 MAX_FILE_BYTES = 2 << 30
@@ -78,26 +79,19 @@ def parse_json(data: str | bytes, what: str) -> Any:
 
 
 def _hdf5(data: bytes, name: str) -> tuple[Any, str, Scope]:
-    file = open_hdf5(data, name)
-    with guarded(name):
-        text = file.attrs.get("model_config")
-        version = _text(file.attrs.get("keras_version"))
-        group = child(file, "model_weights")
-    if text is None:
+    file = read_hdf5(data, name)
+    if file.text is None:
         raise EdgecError(
             "E0301",
-            f"{name} holds no architecture" + (", only weights" if "layer_names" in file.attrs else ""),
+            f"{name} holds no architecture, at most weights",
             remedy="save the whole model with model.save(), or put its model.to_json() beside it and give the .json",
         )
-    if group is None or not hasattr(group, "keys"):
-        raise EdgecError("E0301", f"{name} holds no weights", remedy="save the model with model.save()")
-    return parse_json(_text(text), f"the architecture in {name}"), version, Legacy(group)
+    return parse_json(file.text, f"the architecture in {name}"), file.version, scope_of(file)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
+def scope_of(file: File) -> Scope:
+    """The weights of a file, by the layout that it shows."""
+    return Variables(file.tree) if "layers" in file.tree.groups and not file.legacy else Legacy(file.tree)
 
 
 def _archive(data: bytes, name: str) -> tuple[Any, str, Scope]:
@@ -111,7 +105,11 @@ def _archive(data: bytes, name: str) -> tuple[Any, str, Scope]:
     except zipfile.zlib.error as error:  # type: ignore[attr-defined]
         raise EdgecError("E0301", f"{name} is damaged", why=str(error)) from None
     version = meta.get("keras_version") if isinstance(meta, dict) else None
-    return config, _text(version), Variables(open_hdf5(weights, f"model.weights.h5 of {name}"))
+    return (
+        config,
+        version if isinstance(version, str) else "",
+        scope_of(read_hdf5(weights, f"model.weights.h5 of {name}")),
+    )
 
 
 def _member(archive: zipfile.ZipFile, member: str, limit: int, name: str) -> bytes:
@@ -141,9 +139,6 @@ def _pair(data: bytes, path: Path) -> tuple[Any, str, Scope]:
             f"{path.name} holds no weights, and no file of weights lies beside it",
             remedy=f"save them as {path.stem}.weights.h5 with model.save_weights()",
         )
-    file = open_hdf5(_bytes(beside), beside.name)
-    with guarded(beside.name):
-        group = child(file, "model_weights") or file
-        legacy = "layer_names" in group.attrs
-    version = _text(config.get("keras_version")) if isinstance(config, dict) else ""
-    return config, version, Legacy(group) if legacy else Variables(group)
+    file = read_hdf5(_bytes(beside), beside.name)
+    version = config.get("keras_version") if isinstance(config, dict) else None
+    return config, version if isinstance(version, str) else file.version, scope_of(file)

@@ -66,18 +66,18 @@ def _amounts(layer: Layer, name: str, rank: int) -> list[tuple[int, int]]:
     layer.malformed(f"setting {name!r} is {value!r:.60}")
 
 
-def _spatial(layer: Layer, x: Tensor) -> tuple[bool, int]:
-    """Whether `op` has its channels first, and the first spatial axis of `op`."""
+def _spatial(layer: Layer, x: Tensor) -> tuple[Tensor, int]:
+    """The tensor, and the first spatial axis of its `op`."""
     last = layer.channels_last() if "data_format" in layer.config else True
     channels_first = x.order == FIRST if last else True
-    return channels_first, 2 if channels_first else 1
+    return own(x.own) if not last else x, 2 if channels_first else 1
 
 
 @imports("ZeroPadding1D", "ZeroPadding2D")
 def zero_padding(layer: Layer, xs: list[Tensor]) -> Tensor:
     rank = 1 if layer.class_name.endswith("1D") else 2
     x, amounts = layer.one(xs, rank + 2), _amounts(layer, "padding", rank)
-    _, start = _spatial(layer, x)
+    x, start = _spatial(layer, x)
     pads = [0] * 2 * x.rank
     for i, (before, behind) in enumerate(amounts):
         pads[start + i], pads[x.rank + start + i] = before, behind
@@ -89,7 +89,7 @@ def zero_padding(layer: Layer, xs: list[Tensor]) -> Tensor:
 def cropping(layer: Layer, xs: list[Tensor]) -> Tensor:
     rank = 1 if layer.class_name.endswith("1D") else 2
     x, amounts = layer.one(xs, rank + 2), _amounts(layer, "cropping", rank)
-    _, start = _spatial(layer, x)
+    x, start = _spatial(layer, x)
     starts, stops = [0] * x.rank, list(x.op.shape)
     for i, (before, behind) in enumerate(amounts):
         starts[start + i], stops[start + i] = before, stops[start + i] - behind
