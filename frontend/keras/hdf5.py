@@ -18,6 +18,7 @@ from edgec.frontend.onnx.read import MAX_ELEMENTS
 
 SECONDS = 30.0
 """For a file of any size; another second for every 4 MiB."""
+SCRIPT = Path(__file__).with_name("unpack.py")
 
 
 @dataclass
@@ -73,7 +74,7 @@ class File:
 
 def read_hdf5(data: bytes, name: str) -> File:
     """The HDF5 file in `data`. E0301 when it is none, E0601 without h5py."""
-    if importlib.util.find_spec("h5py") is None:
+    if not _installed("h5py"):
         raise EdgecError(
             "E0601", "h5py is not installed, and Keras models need it", remedy="pip install 'edgec[keras]'"
         )
@@ -89,13 +90,19 @@ def read_hdf5(data: bytes, name: str) -> File:
     return File(index["text"], index["version"], index["legacy"], _group(index["tree"], unpacked[8 + length :], ""))
 
 
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # what stands in sys.modules is no module
+        return False
+
+
 def _unpack(source: Path, target: Path, name: str, seconds: float) -> None:
     from edgec.hw.tools.process import run
 
-    script = Path(__file__).with_name("unpack.py")
     environment = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
     try:
-        run([sys.executable, "-P", script, source, target], timeout=seconds, env=environment, accept=(0,))
+        run([sys.executable, "-P", SCRIPT, source, target], timeout=seconds, env=environment, accept=(0,))
     except EdgecError as error:
         first = error.diagnostics[0]
         if first.code not in ("E0602", "E0603", "E0604"):

@@ -31,7 +31,7 @@ class Writer:
         self.size = self.nodes = 0
 
     def node(self, group: Any, depth: int) -> dict[str, Any]:
-        """A group with all below it; E.g. links and arrays of other files become the reason why they are refused."""
+        """A group with all below it; a link, or an array of another file, becomes the reason why it is refused."""
         import h5py
 
         groups: dict[str, Any] = {}
