@@ -228,6 +228,11 @@ CODES: dict[str, Code] = {
         "a layer loses most of the signal",
         "The signal-to-quantisation-noise ratio of a layer is low; the table of `edgec inspect` names it.",
     ),
+    "W0012": Code(
+        "another precision than the model's",
+        "A layer of a Keras model computes in another float format, for example under a policy of mixed precision. The "
+        "import computes in float32, so that results differ within the rounding of the narrower format.",
+    ),
     "W0005": Code(
         "ties of a quantiser fall the other way",
         "A QONNX quantiser with an odd zero point rounds the shifted level, so that its ties to even go to odd "

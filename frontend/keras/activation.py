@@ -79,8 +79,14 @@ def activate(layer: Layer, x: Tensor, setting: Any) -> Tensor:
     """`x` after the activation that a layer's setting names: a word, a description, or a quantiser of QKeras."""
     if setting is None:
         return x
-    if isinstance(setting, dict) and setting.get("class_name") == "function":
-        setting = setting.get("config")
+    if isinstance(setting, dict):
+        registered = str(setting.get("registered_name") or "")
+        if ">" in registered and not registered.lower().startswith(("keras", "qkeras")):
+            layer.unsupported(
+                f"activation {registered!r:.60}", why="it is code of one's own, which a file does not hold"
+            )
+        if setting.get("class_name") == "function":
+            setting = setting.get("config")
     if isinstance(setting, str) and setting in ELEMENTWISE:
         return x.with_op(ELEMENTWISE[setting](layer, x.op))
     if setting in ("softmax", "log_softmax"):

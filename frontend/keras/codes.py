@@ -67,7 +67,7 @@ def constant_of(layer: Layer, quantised: Codes, rearrange: Callable[[np.ndarray]
             fmt = base
         else:
             fmt = scaled(base, per_output, np.zeros(1, np.int64), axis if per_output.size > 1 else None)
-        return Constant(codes, type=TensorType(fmt, codes.shape), loc=layer.loc)
+        return layer.keep(Constant(codes, type=TensorType(fmt, codes.shape), loc=layer.loc))
     except FormatError as error:
         layer.unsupported(str(error), why="scales must be positive and finite")
 

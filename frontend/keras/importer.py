@@ -17,7 +17,7 @@ from edgec.frontend.keras.weights import Scope
 from edgec.frontend.onnx.read import MAX_ELEMENTS
 from edgec.frontend.onnx.types import FORMATS
 from edgec.graph import Graph
-from edgec.ops import Input
+from edgec.ops import Constant, Input
 
 MAX_CALLS = 20_000
 """Layers of all models together, each counted as often as it is used; models inside models multiply."""
@@ -33,6 +33,7 @@ class Importer:
         self.found: list[Diagnostic] = []
         self.inputs: list[Input] = []
         self.used_dims: set[str] = set()
+        self.shared: dict[str, dict[int, Constant]] = {}
         self.calls = 0
 
     def run(self) -> tuple[Graph | None, list[Diagnostic]]:
@@ -140,6 +141,12 @@ class Importer:
             values[layer.name, number] = self._layer(layer, number, xs, scope, place, prefix, depth)
         return [result_of(values, base, r) for r in spec.outputs]
 
+    def _precision(self, spec: LayerSpec) -> None:
+        if policy(spec) in ("float32", "mixed_float32") or any(d.code == "W0012" for d in self.found):
+            return
+        what = f"the model computes in {policy(spec)[:40]}, the import in float32"
+        self.found.append(Diagnostic("W0012", what, spec.name, spec.class_name))
+
     def _layer(
         self,
         spec: LayerSpec,
@@ -158,12 +165,14 @@ class Importer:
             if any(x is None for x in xs):
                 return [None]
             variables = [] if is_function(spec) else scope.variables(place[spec.name])
-            layer = Layer(spec, name, variables, self.source.version)
+            layer = Layer(spec, name, variables, self.source.version, self.shared.setdefault(name, {}))
             if extra := spec.calls[number].extra:
                 key = min(extra)
                 layer.unsupported(f"the call is given {key} = {extra[key]!r:.60}", why="only tensors are followed")
-            result = handler(layer, [x for x in xs if x is not None])
+            with np.errstate(all="ignore"):
+                result = handler(layer, [x for x in xs if x is not None])
             layer.finish()
+            self._precision(spec)
         except EdgecError as error:
             self.found += [d for d in (as_model_error(d, spec, name) for d in error.diagnostics) if d not in self.found]
             return [None]
@@ -180,6 +189,15 @@ class Importer:
             self._error("E0304", f"the result has shape {list(result.shape)}", layer=name, op=spec.class_name)
             return [None]
         return [result]
+
+
+def policy(spec: LayerSpec) -> str:
+    """The name of a layer's precision policy."""
+    stated = spec.config.get("dtype")
+    if isinstance(stated, dict):
+        inner = stated.get("config")
+        stated = inner.get("name") if isinstance(inner, dict) else None
+    return stated if isinstance(stated, str) else "float32"
 
 
 def is_function(spec: LayerSpec) -> bool:

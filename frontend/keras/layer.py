@@ -33,12 +33,20 @@ _NOTHING = frozenset(
 class Layer:
     """One layer with its settings and weights; `name` carries the names of the models around it."""
 
-    def __init__(self, spec: LayerSpec, name: str, variables: list[Array], version: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        spec: LayerSpec,
+        name: str,
+        variables: list[Array],
+        version: tuple[int, ...],
+        shared: dict[int, Constant] | None = None,
+    ) -> None:
         self.spec, self.name, self.variables, self.version = spec, name, variables, version
+        self.shared = {} if shared is None else shared
         self.class_name, self.config = spec.class_name, spec.config
         self.loc = (name,)
         self.unread = set(self.config)
-        self.used = 0
+        self.used = self.made = 0
         self.warnings: list[Diagnostic] = []
 
     @property
@@ -98,8 +106,8 @@ class Layer:
             number = float(value)
         except (TypeError, ValueError):
             self.malformed(f"setting {name!r} is {_shown(value)}, not a number")
-        if not math.isfinite(number):
-            self.unsupported(f"setting {name!r} is {number}")
+        if not abs(number) <= 1e38:
+            self.unsupported(f"setting {name!r} is {number}", why="float32 cannot hold it")
         return number
 
     def string(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
@@ -171,7 +179,16 @@ class Layer:
 
     def constant(self, array: np.ndarray) -> Constant:
         """A float constant of the layer."""
-        return constant_op(np.ascontiguousarray(array, np.float32), self.loc)
+        return self.keep(constant_op(np.ascontiguousarray(array, np.float32), self.loc))
+
+    def keep(self, constant: Constant) -> Constant:
+        """`constant`, or the same one of an earlier call of the layer: shared weights are stored once."""
+        before = self.shared.get(self.made)
+        self.made += 1
+        if before is not None and before.type == constant.type and np.array_equal(before.data, constant.data):
+            return before
+        self.shared[self.made - 1] = constant
+        return constant
 
     def scalar(self, value: float) -> Constant:
         return self.constant(np.array(value, np.float32))

@@ -8,9 +8,11 @@ import math
 import h5py
 import numpy as np
 import pytest
-from keras_support import Described, config_of, floats, results, write, write_h5, write_keras
+from keras_support import DATA, Described, config_of, floats, results, write, write_h5, write_keras
 
 import edgec
+from edgec import frontend
+from edgec.diagnostics import Diagnostic
 from edgec.graph import Graph
 from edgec.ops import Conv, Reshape, Transpose
 
@@ -239,3 +241,26 @@ def test_the_same_file_gives_the_same_text(tmp_path) -> None:
     layers[1].weights = [floats(1, 3, 3, 3, 2), floats(2, 2)]
     path = write(tmp_path, layers, ["c"], 3)
     assert print_graph(edgec.load(path))[0] == print_graph(edgec.load(path))[0]
+
+
+@DIALECTS
+def test_another_precision_is_a_warning(tmp_path, dialect: int) -> None:
+    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}
+    layers = [
+        Described("InputLayer", "x", {"shape": [None, 3]}),
+        Described("Dense", "d", {"units": 2, "dtype": policy if dialect == 3 else "float16"}, [], ["x"]),
+    ]
+    layers[1].weights = [floats(1, 3, 2).astype(np.float16), floats(2, 2).astype(np.float16)]
+    found: list[Diagnostic] = []
+    graph = frontend.load(write(tmp_path, layers, ["d"], dialect), diagnostics=found)
+    assert [(d.code, d.layer) for d in found] == [("W0012", "d")]
+    x, (w, b) = floats(3, 4, 3), layers[1].weights
+    assert np.allclose(results(graph, x)[0], x @ w.astype(np.float32) + b.astype(np.float32), atol=1e-6)
+
+
+def test_shared_layers_store_their_weights_once() -> None:
+    """The nested block is called twice."""
+    for name in ("nested_keras2.h5", "nested_keras3.keras"):
+        graph = edgec.load(DATA / name)
+        convolutions = [op for op in graph.ops if isinstance(op, Conv)]
+        assert len(convolutions) == 2 and convolutions[0].w is convolutions[1].w

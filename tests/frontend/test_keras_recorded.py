@@ -84,16 +84,17 @@ def test_weights_become_codes() -> None:
     assert all(isinstance(w, Constant) for w in _weights("qencoder.h5"))
 
 
-def test_encoder_in_integers_gives_the_codes_of_qkeras() -> None:
-    """The whole way to integers is exact: fixed-point inputs, weights and activations."""
-    compiled = compile_model(DATA / "qencoder.h5", "asic65nm")
-    graph = compiled.graph
-    assert not any(op.format.is_float for op in graph.ops if not isinstance(op.type, tuple))
-    x, (expected,) = recorded("qencoder.h5")
+@pytest.mark.parametrize("name", ["qencoder.h5", "qtagger.h5", "qcamera.h5"])
+def test_integer_networks_give_the_codes_of_qkeras(name: str) -> None:
+    """The whole way to integers: fixed-point inputs; weights of all kinds; a batch norm that becomes thresholds."""
+    graph = compile_model(DATA / name, "asic65nm").graph
+    assert not any(op.format.is_float for op in graph.ops)
+    x, (expected,) = recorded(name)
     codes = graph.inputs[0].format.encode(x)
     (y,) = results(graph, codes.reshape(len(x), *graph.inputs[0].shape[1:]))
     values = graph.outputs[0][1].format.decode(y)
     assert np.array_equal(values.reshape(expected.shape), expected.astype(np.float64))
+    assert len(np.unique(values)) > 4
 
 
 def test_no_transposes_between_layers() -> None:

@@ -19,6 +19,7 @@ from edgec.diagnostics import Diagnostic
 from edgec.frontend.keras import hdf5
 
 VECTOR = Described("InputLayer", "x", {"shape": [None, 4]})
+OWN_RELU = {"class_name": "function", "config": "relu", "registered_name": "mine>relu"}
 IMAGE = Described("InputLayer", "x", {"shape": [None, 6, 6, 2]})
 
 
@@ -81,6 +82,7 @@ def test_everything_is_listed_at_once(tmp_path) -> None:
         ("Reshape", {"target_shape": [3, -1]}, "E0302", "reshaped"),
         ("Softmax", {"axis": 5}, "E0302", "axis"),
         ("Activation", {"activation": {"class_name": "Mystery", "config": {}}}, "E0304", "Mystery"),
+        ("Activation", {"activation": OWN_RELU}, "E0304", "mine>relu"),
         ("Dropout", {"rate": 0.1, "wonder": 3}, "E0304", "wonder"),
         ("Conv2D", {"filters": 2, "kernel_size": 3}, "E0302", "dimensions"),
     ],

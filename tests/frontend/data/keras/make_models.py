@@ -23,12 +23,9 @@ else:
 
 L, Model, Sequential = keras.layers, keras.Model, keras.Sequential
 HERE = Path(__file__).parent
-FRAMES = 3
 
 
-def record(
-    model, name: str, suffixes: tuple[str, ...], low: float = -2.0, high: float = 2.0, step: float = 0.0
-) -> None:
+def record(model, name: str, suffixes: tuple[str, ...], low=-2.0, high=2.0, step=0.0, frames=3) -> None:
     """Randomise the weights, save the model, and record what it computes; inputs are multiples of `step`."""
     random = np.random.default_rng(len(name))
     for weight in model.weights:
@@ -39,7 +36,7 @@ def record(
             continue
         weight.assign(values.astype(np.float32))
     shape = tuple(int(n) for n in model.inputs[0].shape[1:])
-    x = random.uniform(low, high, (FRAMES, *shape))
+    x = random.uniform(low, high, (frames, *shape))
     x = (np.round(x / step) * step if step else x).astype(np.float32)
     for suffix in suffixes:
         model.save(HERE / f"{name}{suffix}")
@@ -280,7 +277,25 @@ def qkeras() -> None:
     y = q.QActivation("quantized_relu(8,1)", name="relu")(y)
     y = q.QDense(16, name="encoded", **bits)(L.Flatten()(y))
     y = q.QActivation("quantized_relu(9,1)", name="out")(y)
-    record(Model(x, y, name="encoder"), "qencoder", (".h5",), 0.0, 1.9, step=2.0**-8)
+    record(Model(x, y, name="encoder"), "qencoder", (".h5",), 0.0, 1.9, step=2.0**-8, frames=64)
+    x = y = L.Input((16,), name="jet")
+    y = q.QActivation("quantized_bits(8,3)")(y)
+    kernels = ["quantized_bits(4,0)", "ternary()", "binary()", "quantized_po2(4)"]
+    activations = ["relu(6,2)", "relu(6,3)", "relu(6,3)", "bits(8,4)"]
+    for kernel, units, activation in zip(kernels, (12, 10, 8, 5), activations, strict=True):
+        y = q.QDense(units, kernel_quantizer=kernel, bias_quantizer="quantized_bits(6,1,alpha=1)")(y)
+        y = q.QActivation(f"quantized_{activation}")(y)
+    record(Model(x, y, name="tagger"), "qtagger", (".h5",), -6.0, 6.0, step=2.0**-4, frames=64)
+    x = L.Input((7, 6, 2), name="image")
+    y = q.QActivation("quantized_bits(6,1)")(x)
+    y = q.QConv2D(4, 3, kernel_quantizer="quantized_bits(4,0)", use_bias=False)(y)
+    y = q.QBatchNormalization(mean_quantizer=None, variance_quantizer=None, beta_quantizer=None, gamma_quantizer=None)(
+        y
+    )
+    y = L.MaxPooling2D(2)(q.QActivation("quantized_relu(5,2)")(y))
+    y = q.QDense(3, kernel_quantizer="ternary(alpha=1)", bias_quantizer="quantized_bits(4,0,alpha=1)")(L.Flatten()(y))
+    y = q.QActivation("quantized_bits(8,3)")(y)
+    record(Model(x, y, name="camera"), "qcamera", (".h5",), step=2.0**-4, frames=64)
     x = L.Input((6, 5, 2), name="image")
     po2 = {"bias_quantizer": "quantized_bits(8,2,alpha=1)", "depthwise_quantizer": "quantized_bits(4,0)"}
     d = q.QDepthwiseConv2D(3, padding="same", depth_multiplier=2, activation="quantized_relu(6,3)", **po2)(x)
