@@ -92,12 +92,13 @@ CODES: dict[str, Code] = {
     # 3: model
     "E0301": Code(
         "not a model file",
-        "The file is not a valid ONNX protobuf, is truncated, or refers to external data that is missing.",
+        "The file is not a valid ONNX protobuf or Keras file, is truncated, holds no architecture, or refers to "
+        "external data that is missing.",
     ),
     "E0302": Code(
         "malformed model",
-        "The protobuf parses but the graph breaks the ONNX rules: unknown tensors, cycles, duplicate names, "
-        "attributes of the wrong type, or shapes that contradict each other.",
+        "The file parses but the graph breaks the rules of its format: unknown tensors, cycles, duplicate names, "
+        "attributes of the wrong type, weights that are missing, or shapes that contradict each other.",
     ),
     "E0303": Code(
         "unsupported operator",
@@ -172,7 +173,10 @@ CODES: dict[str, Code] = {
         "`faults.json` names the registers. The hardening does not do what it promises: do not use this hardware.",
     ),
     # 6: tools
-    "E0601": Code("tool missing", "An external tool is not installed. `edgec doctor` lists all tools and remedies."),
+    "E0601": Code(
+        "tool missing",
+        "An external tool or an optional package is not installed. `edgec doctor` lists all tools and remedies.",
+    ),
     "E0602": Code("tool failed", "An external tool ended with an error. The end of its output is shown."),
     "E0603": Code(
         "tool killed",

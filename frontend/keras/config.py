@@ -93,8 +93,8 @@ def parse_model(data: Any, depth: int = 0) -> ModelSpec:
     if sequential:
         return _sequential(name, layers, config.get("build_input_shape"))
     inputs, outputs = (list(_refs(config.get(key))) for key in ("input_layers", "output_layers"))
-    if not outputs:
-        raise malformed(f"model {name!r} names no output layers")
+    if not inputs or not outputs:
+        raise malformed(f"model {name!r} names no {'output' if inputs else 'input'} layers")
     return ModelSpec(name, layers, inputs, outputs, sequential)
 
 

@@ -208,9 +208,11 @@ def is_function(spec: LayerSpec) -> bool:
 def input_shape(spec: LayerSpec, build_shape: object) -> tuple[object, object]:
     """Shape and element type that a model's first layer states, however old the dialect."""
     for _ in range(MAX_DEPTH):
-        if spec.model is None:
+        if (model := spec.model) is None:
             break
-        spec, build_shape = spec.model.layers[0], spec.model.build_shape or build_shape
+        first = model.layers[0].name if model.sequential else model.inputs[0].layer
+        spec = next((s for s in model.layers if s.name == first), spec)
+        build_shape = model.build_shape or build_shape
     config = spec.config
     shape = config.get("batch_shape") or config.get("batch_input_shape") or build_shape
     dtype = config.get("dtype", "float32") if spec.class_name == "InputLayer" else "float32"

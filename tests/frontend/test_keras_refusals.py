@@ -153,6 +153,7 @@ def test_weights_that_do_not_fit(tmp_path) -> None:
         (lambda c: c["layers"].append(c["layers"][1]), "two layers"),
         (lambda c: c.update(output_layers=[["it", 0, 4]]), "result 4"),
         (lambda c: c.update(output_layers=[]), "no output"),
+        (lambda c: c.update(input_layers=[]), "no input"),
         (lambda c: c.update(input_layers=[["nobody", 0, 0]]), "nobody"),
         (lambda c: c.update(layers=3), "lists no layers"),
         (lambda c: c["layers"].append(7), "no layer"),
