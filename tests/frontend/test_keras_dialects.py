@@ -132,23 +132,44 @@ def test_layers_that_only_train(tmp_path, dialect: int) -> None:
     layers = [Described("InputLayer", "x", {"shape": [None, 3, 4]})]
     for kind, config in zip(names, settings, strict=True):
         layers.append(Described(kind, kind.lower(), config, [], [layers[-1].name]))
+    image = [Described("InputLayer", "i", {"shape": [None, 3, 4, 2]})]
+    image.append(Described("SpatialDropout2D", "s", {"rate": 0.5, "data_format": "channels_last"}, [], ["i"]))
+    assert len(edgec.load(write(tmp_path, image, ["s"], dialect)).ops) == 1
     graph = edgec.load(write(tmp_path, layers, [layers[-1].name], dialect))
     assert len(graph.ops) == 1
 
 
-def test_functions_of_keras_ops(tmp_path) -> None:
-    more = {"module": "keras.src.ops.numpy"}
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("Add", lambda a, b: a + b),
+        ("Subtract", lambda a, b: a - b),
+        ("Multiply", lambda a, b: a * b),
+        ("Maximum", np.maximum),
+        ("Minimum", np.minimum),
+        ("Concatenate", lambda a, b: np.concatenate([a, b], 1)),
+    ],
+)
+def test_functions_of_keras_ops(tmp_path, kind: str, expected) -> None:
+    """They stand among the layers, but have no place among the weights."""
+    w = floats(0, 4, 4)
+    settings = {"axis": -1} if kind == "Concatenate" else {}
     layers = [
         Described("InputLayer", "a", {"shape": [None, 4]}),
         Described("InputLayer", "b", {"shape": [None, 4]}),
-        Described("Subtract", "minus", {}, [], ["a", "b"], more),
-        Described("Relu", "top", {}, [], ["minus"], {"module": "keras.src.ops.nn"}),
+        Described(kind, "both", settings, [], ["a", "b"], {"module": "keras.src.ops.numpy"}),
+        Described("Relu", "top", {}, [], ["both"], {"module": "keras.src.ops.nn"}),
+        Described("Relu6", "six", {}, [], ["both"], {"module": "keras.src.ops.nn"}),
+        Described("Dense", "d", {"units": 4, "use_bias": False}, [w], ["a"]),
     ]
-    weighted = [e for e in layers if not e.more]
-    path = write_keras(tmp_path / "net.keras", config_of(layers, ["top"], 3), weighted)
-    a, b = floats(1, 5, 4), floats(2, 5, 4)
-    (y,) = results(edgec.load(path), a, b)
-    assert np.array_equal(y, np.maximum(a - b, 0))
+    path = write_keras(
+        tmp_path / "net.keras", config_of(layers, ["top", "six", "d"], 3), [e for e in layers if not e.more]
+    )
+    a, b = 4 * floats(1, 5, 4), 4 * floats(2, 5, 4)
+    top, six, d = results(edgec.load(path), a, b)
+    assert np.array_equal(top, np.maximum(expected(a, b), 0))
+    assert np.array_equal(six, np.clip(expected(a, b), 0, 6))
+    assert np.allclose(d, a @ w, atol=1e-5)
 
 
 def _dense(tmp_path, config: dict, weights: list, name: str = "net.h5") -> Graph:

@@ -309,7 +309,8 @@ def qkeras() -> None:
     s = q.QSeparableConv2D(3, 3, pointwise_quantizer="ternary()", **po2)(x)
     row = L.Reshape((30, 2))(x)
     c = q.QConv1D(3, 2, kernel_quantizer="quantized_bits(4,0)", activation=q.quantized_relu(5, 2))(row)
-    record(Model(x, [d, s, c], name="net"), "qconv", (".h5",), step=2.0**-4)
+    s1 = q.QSeparableConv1D(3, 2, pointwise_quantizer="quantized_bits(4,0)", **po2)(row)
+    record(Model(x, [d, s, c, s1], name="net"), "qconv", (".h5",), step=2.0**-4)
 
 
 if __name__ == "__main__":
