@@ -201,6 +201,15 @@ REFERENCES = {
     "sign": lambda v: (v > 0) - (v < 0),
     "sin": math.sin,
     "cos": math.cos,
+    "tan": math.tan,
+    "asin": lambda v: math.asin(v) if abs(v) <= 1 else math.nan,
+    "acos": lambda v: math.acos(v) if abs(v) <= 1 else math.nan,
+    "atan": math.atan,
+    "sinh": math.sinh,
+    "cosh": math.cosh,
+    "asinh": math.asinh,
+    "acosh": lambda v: math.acosh(v) if v >= 1 else math.nan,
+    "atanh": lambda v: math.atanh(v) if abs(v) < 1 else math.copysign(math.inf, v) if abs(v) == 1 else math.nan,
 }
 
 
@@ -227,7 +236,7 @@ def test_functions_do_not_overflow_on_the_way() -> None:
 
 def test_every_function_is_tested() -> None:
     assert set(REFERENCES) == set(UNARY_FUNCTIONS) - {"not"}
-    assert {"div", "pow", "mod"} < set(BINARY_FUNCTIONS)
+    assert {"div", "pow", "mod", "floor_mod"} < set(BINARY_FUNCTIONS)
 
 
 def test_float_arithmetic() -> None:
