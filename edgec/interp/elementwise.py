@@ -9,7 +9,7 @@ import numpy as np
 
 from edgec.formats import Format
 from edgec.interp.mac import requantize_dyadic
-from edgec.interp.registry import align, along, evaluates, frame_levels, zero_points
+from edgec.interp.registry import align, evaluates, frame_levels, zero_points
 from edgec.ops import (
     Add,
     BatchNorm,
@@ -236,7 +236,8 @@ def where(op: Where, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 @evaluates(BatchNorm)
 def batch_norm(op: BatchNorm, x: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
-    scale, bias, mean, var = (along(p[0], 1, len(op.shape)) for p in parameters)
+    tail = (1,) * (len(op.shape) - 2)
+    scale, bias, mean, var = (p.reshape(p.shape[0], 1, -1, *tail) for p in parameters)
     return ((x - mean) / np.sqrt(var + op.format.dtype.type(op.epsilon)) * scale + bias).astype(op.format.dtype)
 
 
