@@ -7,6 +7,7 @@ multiplies and adds the three of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,8 @@ class Window:
     def function(self) -> str:
         lines = [
             f"NOINLINE_ static void {self.name}(",
-            "    const int8_t *x, const int8_t *w, const int32_t *numbers, int8_t *y, int32_t places, const @window *t) {",
+            "    const int8_t *x, const int8_t *w, const int32_t *numbers, int8_t *y, int32_t places,",
+            "    const @window *t) {",
         ]
         at = 0
         for column in range(3):
@@ -116,8 +118,10 @@ def firsts(layer: ByteLayer) -> list[int]:
     return [min(first, max(channels - BLOCK, 0)) for first in range(0, channels, BLOCK)]
 
 
-def depthwise(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, family: type[Window]) -> list[str]:
-    """Statements that compute a layer from x at `base`, with the loop of a family."""
+def depthwise(
+    layer: ByteLayer, x: View, y: View, constants: Constants, base: str, family: Callable[[int, int, bool], Window]
+) -> list[str]:
+    """Statements that compute a layer from x at `base`, with the loop that `family` makes of the fields of Window."""
     _, (sy, sx), _, _ = layer.window
     rows, places = y.shape[2], y.shape[3]
     offset = corner(layer, x)
@@ -130,7 +134,7 @@ def depthwise(layer: ByteLayer, x: View, y: View, constants: Constants, base: st
     facts = [x.strides[2], x.strides[3], y_step, layer.zero, layer.lo, layer.hi]
     lines = [f"static const @window t = {{{', '.join(map(str, facts))}}};"]
     chosen = [channels_of(layer, first) for first in firsts(layer)]
-    packed = [family.packed(layer.weights[c, :, :, 0]).ravel() for c in chosen]
+    packed = [window.packed(layer.weights[c, :, :, 0]).ravel() for c in chosen]
     table = np.stack([layer.bias, layer.shared, -layer.shift]).astype(np.int32)
     weights = constants.array(np.concatenate(packed), as_is=True)
     numbers = constants.array(np.concatenate([table[:, c].ravel() for c in chosen]), as_is=True)

@@ -159,7 +159,10 @@ class Tile:
             "  /* in registers: a store of codes might change the struct, as far as a compiler knows */",
             "  const ptrdiff_t x_step = t->x_step, y_step = t->y_step;",
             *(["  const ptrdiff_t row_step = t->row_step;", "  const int32_t rows = t->rows;"] * (not self.single)),
-            *(["  const ptrdiff_t column_step = t->column_step;", "  const int32_t columns = t->columns;"] * self.columns),
+            *(
+                ["  const ptrdiff_t column_step = t->column_step;", "  const int32_t columns = t->columns;"]
+                * self.columns
+            ),
             "  const int16x8_t zero = vdupq_n_s16(t->zero);",
             *(["  const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []),
             "  for (int32_t k = 0; k < tiles; k++) {",
@@ -198,7 +201,7 @@ class Tile:
         lines = [f"const int8_t *x0 = {'column' if self.columns else 'row'};"]
         lines += [f"const int8_t *x{i} = x{i - 1} + x_step;" for i in p[1:]]
         if self.whole:
-            lines.append(f"for (int32_t c = 0; c < turns; c++) {{" if self.loop else "{")
+            lines.append("for (int32_t c = 0; c < turns; c++) {" if self.loop else "{")
             for offset in range(0, step, self.PIECE):
                 lines += ["  {", *("    " + line for line in self.piece(offset)), "  }"]
             on = self.loop or self.rest

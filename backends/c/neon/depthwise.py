@@ -38,7 +38,9 @@ class NeonWindow(Window):
                 for n, (w, c) in enumerate(taps[first : first + self.depth]):
                     operands = f"vget_low_s8({w}), vget_low_s8({c})" if half == "low" else f"{w}, {c}"
                     high = "_high" * (half == "high")
-                    lines.append(f"  v = vmlal{high}_s8(v, {operands});" if n else f"  int16x8_t v = vmull{high}_s8({operands});")
+                    lines.append(
+                        f"  v = vmlal{high}_s8(v, {operands});" if n else f"  int16x8_t v = vmull{high}_s8({operands});"
+                    )
                 s = 0 if half == "low" else 2
                 lines.append(f"  s{s} = vaddw_s16(s{s}, vget_low_s16(v)); s{s + 1} = vaddw_high_s16(s{s + 1}, v);")
                 lines.append("}")
