@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from edgec import __version__
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
-from edgec.backends.c.dot.steps import body as dot_body
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.place import copied as copied_operand
 from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.view import Buffer, View
 from edgec.backends.c.writer import Writer, copied
@@ -48,21 +49,32 @@ def emitter(op: Op) -> Callable[[Writer, Op], list[str]]:
 def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) -> Function:
     """The function of one step. Raises FormatError for what has no C code."""
     writer = Writer(schedule, step, constants)
-    constants.guard = f"!{prefix.upper()}_DOT" if step.layer is not None else ""
+    guard = "" if schedule.family is None else f"{prefix.upper()}_{schedule.family.guard}"
+    constants.guard = f"!{guard}" if step.layer is not None else ""
     lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
     if step.layer is not None:
-        constants.guard = f"{prefix.upper()}_DOT"
-        fast = dot_body(step.layer, schedule.views[step.layer.op.x], writer.result, constants, step.scratch)
+        constants.guard = guard
+        fast = vector_body(schedule, step, step.layer, constants)
         unused = [] if step.scratch is None else ["  (void)scratch;"]
-        lines = [f"#if {constants.guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
+        lines = [f"#if {guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""
     lines = [*filled(writer.result), *lines]
     name = f"{prefix}_{step.name}"
     layers = ", ".join(dict.fromkeys(n for op in step.ops for n in op.loc))
     about = comment(f"{layers or step.result.label}: {' '.join(str(o.mnemonic) for o in step.ops)}")
     text = "\n".join([about, writer.signature(name, step.scratch is not None) + " {", *lines, "}"])
-    room = () if step.scratch is None else (step.scratch.buffer,)
+    room = () if step.scratch is None else (step.scratch,)
     return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers), room)  # type: ignore[arg-type]
+
+
+def vector_body(schedule: Schedule, step: Step, layer: ByteLayer, constants: Constants) -> list[str]:
+    """The statements of a step in vector code, its operand copied first where that has to be."""
+    assert schedule.family is not None
+    x, y = schedule.views[layer.op.x], schedule.views[step.result]
+    if step.copy is None:
+        return schedule.family.body(layer, x, y, constants, "x0", step.work)
+    lines = copied_operand(layer, x, step.copy)
+    return lines + schedule.family.body(layer, step.copy, y, constants, "scratch", step.work)
 
 
 def filled(y: View) -> list[str]:
@@ -157,7 +169,13 @@ class Sources:
     @property
     def constant_bytes(self) -> int:
         """Bytes of the constants in the code for the target."""
-        return self.constants.bytes(f"{self.name.upper()}_DOT" if self.constants.functions else "")
+        return self.constants.bytes(self.guard)
+
+    @property
+    def guard(self) -> str:
+        """The macro that says whether vector code is compiled; empty where there is none."""
+        family = self.schedule.family
+        return f"{self.name.upper()}_{family.guard}" if family is not None and self.constants.functions else ""
 
     def parameters(self) -> str:
         parts = [f"const {ctype(v.buffer.format)} *{self.inputs[n]}" for n, v in self.schedule.inputs.items()]
@@ -203,10 +221,9 @@ class Sources:
     def constants_header(self) -> str:
         guard = f"{self.name.upper()}_CONSTANTS_H"
         lines = [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""]
-        if self.constants.functions:
-            upper = self.name.upper()
-            arm = f"defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD) && !defined({upper}_PORTABLE)"
-            lines += [f"#if {arm}", f"#define {upper}_DOT 1", "#else", f"#define {upper}_DOT 0", "#endif", ""]
+        if self.guard and self.schedule.family is not None:
+            arm = f"{self.schedule.family.condition} && !defined({self.name.upper()}_PORTABLE)"
+            lines += [f"#if {arm}", f"#define {self.guard} 1", "#else", f"#define {self.guard} 0", "#endif", ""]
         return "\n".join([*lines, *self.constants.declarations(), "", f"#endif /* {guard} */"]) + "\n"
 
     def constants_source(self) -> str:
@@ -215,7 +232,6 @@ class Sources:
 
     def model_source(self) -> str:
         bodies = "\n\n".join(f.text for f in self.functions)
-        upper = self.name.upper()
         head = [f'#include "{self.name}.h"', "", "#include <math.h>", "", f'#include "{self.name}_constants.h"', ""]
         head += [f"#ifndef {self.name.upper()}_TRACE", "/* Called after every step with what it made, for tests. */"]
         head += [f"#define {self.name.upper()}_TRACE(step, data)", "#else"]
@@ -225,7 +241,7 @@ class Sources:
         shared = "\n".join(self.constants.functions.values())
         if shared:
             guarded = [
-                f"#if {upper}_DOT",
+                f"#if {self.guard}",
                 "#include <arm_neon.h>",
                 "#include <stddef.h>",
                 "",

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edgec.backends.c.dot.match import DotLayer, matched
-from edgec.backends.c.dot.steps import reads_as_it_is, scratch, suits
-from edgec.backends.c.memory import Allocation, MemoryPlan, pack
+from edgec.backends.c.int8.family import Family
+from edgec.backends.c.int8.match import ByteLayer, matched
+from edgec.backends.c.int8.place import reads_as_it_is, scratch, suits
+from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
-from edgec.formats import TensorType
+from edgec.formats import Integer, TensorType
 from edgec.graph import Graph
 from edgec.ops import (
     Add,
@@ -78,10 +79,13 @@ class Step:
     reads: tuple[Op, ...] = ()
     in_place: Op | None = None
     """The operand whose memory the result takes over."""
-    layer: DotLayer | None = None
-    """What dot-product code needs to know, where it does the step."""
-    scratch: View | None = None
+    layer: ByteLayer | None = None
+    """What vector code needs to know, where it does the step."""
+    copy: View | None = None
     """Where that code copies its operand first."""
+    scratch: Buffer | None = None
+    """Its memory: the copy, then at `work` what the code needs besides."""
+    work: int = 0
 
     @property
     def result(self) -> Op:
@@ -108,10 +112,11 @@ class Schedule:
     inputs: dict[str, View] = field(default_factory=dict)
     outputs: dict[str, View] = field(default_factory=dict)
     copies: tuple[tuple[View, View], ...] = ()
+    family: Family | None = None
 
 
-def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
-    """The ops of every step, those of one step in order; with `dot` only what dot-product code does joins its steps."""
+def grouped(graph: Graph, *, vector: bool = False) -> list[tuple[Op, ...]]:
+    """The ops of every step, those of one step in order; with `vector` only what vector code does joins its steps."""
     group: dict[Op, list[Op]] = {}
     position = {op: i for i, op in enumerate(graph.ops)}
     for op in graph.ops:
@@ -129,7 +134,7 @@ def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
                 with_anchor = not isinstance(theirs[0], ELEMENTWISE)
                 if with_anchor and (anchored is not None or not isinstance(theirs[0], WITH_EPILOGUE)):
                     continue
-                if with_anchor and dot and matched(tuple(theirs)) and not matched((*theirs, *mine)):
+                if with_anchor and vector and matched(tuple(theirs)) and not matched((*theirs, *mine)):
                     continue
                 if with_anchor:
                     anchored = theirs
@@ -144,8 +149,8 @@ def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `dot` allows dot-product code."""
+def scheduled(graph: Graph, name: str, family: Family | None = None) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `family` that of vector code."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -157,8 +162,8 @@ def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
     direct: dict[Op, str] = {}
     for label, op in graph.outputs:
         direct.setdefault(op, label)
-    groups = {g[-1]: g for g in grouped(graph, dot=dot)}
-    layers = {g[-1]: layer for g in groups.values() if dot and (layer := matched(g)) is not None}
+    groups = {g[-1]: g for g in grouped(graph, vector=family is not None)}
+    layers = {g[-1]: layer for g in groups.values() if family is not None and (layer := matched(g)) is not None}
     halos = _halos(layers.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
@@ -182,20 +187,32 @@ def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
         elif op in halos:
             views[op] = image(f"t{len(steps)}", op.format, op.shape, *halos[op])
         else:
-            slack = SLACK if dot and op.format.dtype.itemsize == 1 else 0
+            slack = SLACK if family is not None and op.format.dtype.itemsize == 1 else 0
             buffer = Buffer(f"t{len(steps)}", "arena", op.format, op.tensor.size + slack)
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
-        if op in layers and suits(layers[op], views[op]):
-            step.layer = layers[op]
-            x = views[step.layer.op.x]
-            step.scratch = None if reads_as_it_is(step.layer, x) else scratch(step.layer, x)
+        if family is not None and op in layers and suits(layers[op], views[op]):
+            _vectorised(step, layers[op], views, family)
         steps.append(step)
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
-    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, family)
 
 
-def _halos(layers: Iterable[DotLayer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
+def _vectorised(step: Step, layer: ByteLayer, views: dict[Op, View], family: Family) -> None:
+    """Let vector code do a step, with the memory that it needs."""
+    step.layer = layer
+    x = views[layer.op.x]
+    step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
+    copied = 0 if step.copy is None else step.copy.buffer.bytes
+    step.work = -(-copied // ALIGNMENT) * ALIGNMENT
+    work = family.workspace(layer, views[step.result])
+    if work:
+        step.scratch = Buffer("scratch", "arena", Integer(8), step.work + work)
+    elif step.copy is not None:
+        step.scratch = step.copy.buffer
+
+
+def _halos(layers: Iterable[ByteLayer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
     """How much padding the convolutions that read a tensor want around it, and the code that stands there."""
     found: dict[Op, tuple[tuple[int, int, int, int], int]] = {}
     for layer in layers:
@@ -247,8 +264,7 @@ def planned(steps: list[Step], views: dict[Op, View], copies: tuple[tuple[View, 
     for t, step in enumerate(steps):
         view = views[step.result]
         if step.scratch is not None:
-            room = step.scratch.buffer
-            allocation[room] = Allocation(f"scratch of {step.name}", room.bytes, t, t)
+            allocation[step.scratch] = Allocation(f"scratch of {step.name}", step.scratch.bytes, t, t)
         if view.buffer.place != "arena":
             continue
         until = max(last.get(view.buffer, t), t)

@@ -1,4 +1,4 @@
-"""Which steps the dot-product code can do, and with what numbers."""
+"""Which steps the vector code for 8-bit integers can do, and with what numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
 
 
 @dataclass(frozen=True, eq=False)
-class DotLayer:
+class ByteLayer:
     """A convolution or dense layer as integers: y = clamp(((x . w + bias) * multiplier) >> (31 + shift) + zero).
 
     `weights` [O, kH, kW, C / groups] int8; `bias`, `multiplier`, `shift` [O] int32 for codes of x without their zero
@@ -75,8 +75,8 @@ def _two(values: tuple[int, ...]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def matched(ops: tuple[Op, ...]) -> DotLayer | None:
-    """The layer of a step's ops, None where the dot-product code cannot do it."""
+def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
+    """The layer of a step's ops, None where the vector code cannot do it."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
         return None
@@ -95,7 +95,7 @@ def matched(ops: tuple[Op, ...]) -> DotLayer | None:
     if sums is None or scaled is None or bounds is None:
         return None
     weights, bias = sums
-    return DotLayer(
+    return ByteLayer(
         op,
         weights,
         bias,
