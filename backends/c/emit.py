@@ -22,7 +22,9 @@ EMITTERS: Mapping[str, str] = {
     "max_pool": "pool:max_pool", "avg_pool": "pool:avg_pool", "reduce": "rows:reduce", "arg_max": "rows:arg_max",
     "softmax": "rows:softmax", "normalize": "rows:normalize", "concat": "moves:concat", "reshape": "moves:reshape",
     "pad": "moves:pad", "normalize_pow2": "detector:normalize_pow2",
-    "pack_bits": "detector:pack_bits", "gather": "moves:gather", "resize": "moves:resize",
+    "pack_bits": "detector:pack_bits", "gather": "moves:gather", "resize": "resample:resize", "take": "indexed:take",
+    "scatter": "indexed:scatter", "top_k": "indexed:top_k", "cumulate": "indexed:cumulate", "rnn": "recurrent:rnn",
+    "gru": "recurrent:gru", "lstm": "recurrent:lstm",
 }  # fmt: skip
 """Mnemonic of an anchor -> module and function that write the body of its step."""
 
@@ -49,7 +51,10 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
     """The function of one step. Raises FormatError for what has no C code."""
     writer = Writer(schedule, step, constants)
     constants.guard = f"!{prefix.upper()}_DOT" if step.layer is not None else ""
-    lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
+    if any(op.tensor.size for op in step.results):
+        lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
+    else:  # nothing to compute
+        lines = [f"  (void){name};" for name in writer.names]
     if step.layer is not None:
         constants.guard = f"{prefix.upper()}_DOT"
         fast = dot_body(step.layer, schedule.views[step.layer.op.x], writer.result, constants, step.scratch)
@@ -217,9 +222,12 @@ class Sources:
         bodies = "\n\n".join(f.text for f in self.functions)
         upper = self.name.upper()
         head = [f'#include "{self.name}.h"', "", "#include <math.h>", "", f'#include "{self.name}_constants.h"', ""]
-        head += [f"#ifndef {self.name.upper()}_TRACE", "/* Called after every step with what it made, for tests. */"]
-        head += [f"#define {self.name.upper()}_TRACE(step, data)", "#else"]
-        head += [f"void {self.name.upper()}_TRACE(int step, const void *data);", "#endif", ""]
+        head += [
+            f"#ifndef {self.name.upper()}_TRACE",
+            "/* Called after every step with each tensor that it made, for tests. */",
+        ]
+        head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
+        head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
         if "_half(" in bodies:
             head.append(HALF.replace("@", f"{self.name}_"))
         shared = "\n".join(self.constants.functions.values())
@@ -242,13 +250,16 @@ class Sources:
         s, upper = self.schedule, self.name.upper()
         lines = [f"int {self.name}_run({self.parameters()}) {{", "  uint8_t *base = (uint8_t *)arena;"]
         lines.append(f"  if (base == 0 || ((uintptr_t)base & {15}u) != 0) {{ return 1; }}")
-        for k, (step, made) in enumerate(zip(s.steps, self.functions, strict=True)):
-            target = s.views[step.result].buffer
+        probe, known = 0, set(s.graph.ops)
+        for step, made in zip(s.steps, self.functions, strict=True):
             arguments = [place(b, s, self.labels, const=True) for b in made.arguments]
-            arguments.append(place(target, s, self.labels, const=False))
+            targets = [place(s.views[op].buffer, s, self.labels, const=False) for op in step.results]
             room = [place(b, s, self.labels, const=False) for b in made.scratch]
-            lines.append(f"  {made.name}({', '.join([*arguments, *room])});")
-            lines.append(f"  {upper}_TRACE({k}, {arguments[-1]});")
+            lines.append(f"  {made.name}({', '.join([*arguments, *targets, *room])});")
+            for op, target in zip(step.results, targets, strict=True):
+                if op in known:
+                    lines.append(f"  {upper}_TRACE({probe}, {target});")
+                    probe += 1
         for k, (source, target) in enumerate(s.copies):
             lines += self._copy(k, source, target)
         lines += ["  return 0;", "}"]

@@ -7,14 +7,15 @@ registers. Steps run in the order of their last op.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edgec.backends.c.dot.match import DotLayer, matched
 from edgec.backends.c.dot.steps import reads_as_it_is, scratch, suits
 from edgec.backends.c.memory import Allocation, MemoryPlan, pack
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
-from edgec.formats import TensorType
+from edgec.formats import F16, F32, TensorType, TupleType
 from edgec.graph import Graph
 from edgec.ops import (
     Add,
@@ -27,13 +28,16 @@ from edgec.ops import (
     Constant,
     Conv,
     ConvTranspose,
+    Cumulate,
     DecodeFloat,
     Dense,
     Dequantize,
     EncodeFloat,
     Gather,
     Get,
+    Gru,
     Input,
+    Lstm,
     Lut,
     MatMul,
     MaxPool,
@@ -50,8 +54,11 @@ from edgec.ops import (
     RequantizeFloat,
     Reshape,
     Resize,
+    Rnn,
     Softmax,
+    Split,
     Sub,
+    Take,
     Unary,
     Where,
 )
@@ -63,29 +70,38 @@ ELEMENTWISE = (
 """Ops whose result at one place depends on their operands at that place."""
 WITH_EPILOGUE = (
     Dense, Conv, ConvTranspose, MatMul, MaxPool, AvgPool, Reduce, ArgMax, Softmax, Normalize, Pad, Gather, Resize,
+    Take, Cumulate,
 )  # fmt: skip
 """Anchors that hand every finished element to the elementwise ops behind them."""
 SPATIAL = (Conv, ConvTranspose, MaxPool, AvgPool)
 """Ops whose results lie channels last."""
+RECURRENT = (Rnn, Gru, Lstm)
 
 
 @dataclass(eq=False)
 class Step:
-    """`ops` in order; the last one is what is stored. `reads` are the computed tensors that it takes."""
+    """`ops` in order; the last one is what is stored. `reads` are the computed tensors that it takes.
+
+    Of an op with several results every one is stored: `results` are the `Get`s of all, by index."""
 
     ops: tuple[Op, ...]
     name: str = ""
+    results: tuple[Op, ...] = ()
     reads: tuple[Op, ...] = ()
     in_place: Op | None = None
     """The operand whose memory the result takes over."""
     layer: DotLayer | None = None
     """What dot-product code needs to know, where it does the step."""
     scratch: View | None = None
-    """Where that code copies its operand first."""
+    """Memory that the step needs while it runs: for a copy of its operand, or the gates of a recurrent layer."""
+
+    def __post_init__(self) -> None:
+        self.results = self.results or self.ops[-1:]
 
     @property
     def result(self) -> Op:
-        return self.ops[-1]
+        """The (first) tensor that is stored."""
+        return self.results[0]
 
     @property
     def anchor(self) -> Op | None:
@@ -163,7 +179,10 @@ def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
     for op in graph.ops:
-        if op in inside or isinstance(op, Input) or not isinstance(op.type, TensorType):
+        if op in inside or op in views or isinstance(op, Split):
+            continue
+        if not isinstance(op.type, TensorType):
+            steps.append(_several(graph, op, len(steps), views, {o: outputs[n] for o, n in direct.items()}))
             continue
         if isinstance(op, Constant):
             number = sum(v.buffer.place == "constant" for v in views.values())
@@ -174,9 +193,9 @@ def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
             views[op] = view
             continue
         ops = groups[op]
-        step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}")
         outside = dict.fromkeys(o for member in ops for o in member.operands if o not in ops)
-        step.reads = tuple(o for o in outside if not isinstance(o, Constant))
+        reads = tuple(o for o in outside if not isinstance(o, Constant))
+        step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
         if op in direct:
             views[op] = outputs[direct[op]]
         elif op in halos:
@@ -193,6 +212,36 @@ def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
     return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+
+
+def _several(graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View]) -> Step:
+    """The step of an op with several results. What nobody takes has a place too, which its code may need."""
+    assert isinstance(op.type, TupleType)
+    taken: dict[int, list[Op]] = {}
+    for user in graph.ops:
+        if isinstance(user, Get) and user.x is op:
+            taken.setdefault(user.index, []).append(user)
+    results = []
+    for i, kind in enumerate(op.type.elements):
+        gets = taken.get(i) or [Get(op, i, loc=op.loc)]
+        gets.sort(key=lambda g: g not in outputs)
+        if gets[0] in outputs:
+            view = outputs[gets[0]]
+        elif i == 0 and i not in taken and isinstance(op, RECURRENT):  # every step at the place of the last
+            room = kind.shape[1:]
+            view = View(Buffer(f"t{number}", "arena", kind.format, math.prod(room)), kind.shape, (0, *dense(room)))
+        else:
+            name = f"t{number}_{i}" if i else f"t{number}"
+            view = View(Buffer(name, "arena", kind.format, kind.size), kind.shape, dense(kind.shape))
+        views |= dict.fromkeys(gets, view)
+        results.append(gets[0])
+    reads = tuple(o for o in dict.fromkeys(op.operands) if not isinstance(o, Constant))
+    step = Step((op,), f"s{number:02d}_{op.mnemonic}", tuple(results), reads)
+    if isinstance(op, Gru) and op.rb is None:  # update gates, and states times reset gates, of one sequence
+        units = op.h.shape[1]
+        fmt = op.h.format if op.h.format != F16 else F32
+        step.scratch = View(Buffer("scratch", "arena", fmt, 2 * units), (2, units), (units, 1))
+    return step
 
 
 def _halos(layers: Iterable[DotLayer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
@@ -245,21 +294,22 @@ def planned(steps: list[Step], views: dict[Op, View], copies: tuple[tuple[View, 
         last[source.buffer] = len(steps)
     allocation: dict[Buffer, Allocation] = {}
     for t, step in enumerate(steps):
-        view = views[step.result]
         if step.scratch is not None:
             room = step.scratch.buffer
             allocation[room] = Allocation(f"scratch of {step.name}", room.bytes, t, t)
-        if view.buffer.place != "arena":
-            continue
-        until = max(last.get(view.buffer, t), t)
-        taken = in_place(step, views, last, t)
-        if taken is not None and views[taken].buffer in allocation:
-            shared = allocation[views[taken].buffer]
-            step.in_place = taken
-            shared.end = until
-            allocation[view.buffer] = shared
-        else:
-            allocation[view.buffer] = Allocation(view.buffer.name, view.buffer.bytes, t, until)
+        for result in step.results:
+            view = views[result]
+            if view.buffer.place != "arena":
+                continue
+            until = max(last.get(view.buffer, t), t)
+            taken = in_place(step, views, last, t) if len(step.results) == 1 else None
+            if taken is not None and views[taken].buffer in allocation:
+                shared = allocation[views[taken].buffer]
+                step.in_place = taken
+                shared.end = until
+                allocation[view.buffer] = shared
+            else:
+                allocation[view.buffer] = Allocation(view.buffer.name, view.buffer.bytes, t, until)
     return pack(allocation)
 
 
