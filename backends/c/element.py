@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from edgec.backends.c import scalar as c
 from edgec.backends.c.codes import base_of
-from edgec.backends.c.functions import binary, unary, wrapped
+from edgec.backends.c.functions import binary, unary
+from edgec.backends.c.nearest import nearest
 from edgec.backends.c.scalar import FLOATS, NUMBERS, UP, Body, Kind, Scalar, integer, integer_type, number
 from edgec.backends.c.small_float import decode_float, encode_float
 from edgec.formats import Format, FormatError, Quantizer
@@ -83,11 +85,13 @@ def element(op: Op, body: Body, values: Values, along: Along, table: Callable[[n
             chosen = f"{test.code} != 0 ? {x.code} : {y.code}"
             if x.kind != "int":
                 return body.let_number(chosen, x.kind)
-            return body.let(chosen, min(x.lo, y.lo), max(x.hi, y.hi))
+            made = body.let(chosen, min(x.lo, y.lo), max(x.hi, y.hi))
+            both = x.stored and y.stored
+            return replace(made, stored=f"({test.code} != 0 ? {x.stored} : {y.stored})") if both else made
         case BatchNorm():
             return _batch_norm(op, body, values, along)
         case Quantize():
-            return _quantize(op, body, values(0), along)
+            return _quantize(op, body, values(0), along, table)
         case Dequantize():
             kind: Kind = FLOATS[op.to.dtype.name]  # type: ignore[assignment]
             level = c.as_number(body, centred(body, values(0), op.x, along), kind)
@@ -109,7 +113,7 @@ def element(op: Op, body: Body, values: Values, along: Along, table: Callable[[n
         case MultiThreshold():
             return _multi_threshold(op, body, values(0), along, table)
         case Lut():
-            levels = op.table.levels
+            levels = op.table.format.levels(op.table.data)  # type: ignore[attr-defined]
             at = f"{table(levels)}[{values(0).code} - {integer(op.x.format.code_range[0])}]"
             return body.let(at, int(levels.min()), int(levels.max()))
         case DecodeFloat():
@@ -128,7 +132,7 @@ def _arithmetic(op: Add | Sub | Mul, body: Body, values: Values, along: Along) -
     fx, fy = op.x.format.frac, op.y.format.frac
     if _only_wraps(op, a, b):
         assert op.out is not None
-        return wrapped(body, sign, a, b, op.out.format)
+        return c.wrapped(body, sign, a, b, *op.out.format.level_range)
     if isinstance(op, Mul):
         frac: int | None = (fx or 0) + (fy or 0)
         result = c.multiply(body, a, b)
@@ -191,7 +195,7 @@ def _scale(fmt: Format, dtype: np.dtype, rank: int, along: Along) -> Scalar:
     return along(scale, fmt.axis % rank if fmt.axis is not None and rank else 0)
 
 
-def _quantize(op: Quantize, body: Body, x: Scalar, along: Along) -> Scalar:
+def _quantize(op: Quantize, body: Body, x: Scalar, along: Along, table: Callable[[np.ndarray], str]) -> Scalar:
     fmt = op.format
     if isinstance(base_of(fmt), BinaryFormat):  # the sign, zero counts as positive
         zero = float(fmt.zero_point_array[0])
@@ -199,7 +203,7 @@ def _quantize(op: Quantize, body: Body, x: Scalar, along: Along) -> Scalar:
             raise FormatError(f"floats to {fmt}")
         return body.let(f"{x.code} >= 0 ? 1 : -1", -1, 1)
     if fmt.code_range != fmt.level_range:
-        raise FormatError(f"floats to {fmt}")
+        return nearest(op, body, x, table)
     wide = body.let_number(x.code, "float") if x.kind == "half" else x
     scale = _scale(fmt, op.x.format.dtype, len(op.shape), along)
     divided = body.let_number(f"{wide.code} / {scale.code}", x.kind)

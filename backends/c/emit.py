@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -53,15 +54,16 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
     constants.guard = f"!{prefix.upper()}_DOT" if step.layer is not None else ""
     if any(op.tensor.size for op in step.results):
         lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
-    else:  # nothing to compute
-        lines = [f"  (void){name};" for name in writer.names]
+    else:
+        lines = []  # nothing to compute
     if step.layer is not None:
         constants.guard = f"{prefix.upper()}_DOT"
         fast = dot_body(step.layer, schedule.views[step.layer.op.x], writer.result, constants, step.scratch)
         unused = [] if step.scratch is None else ["  (void)scratch;"]
         lines = [f"#if {constants.guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""
-    lines = [*filled(writer.result), *lines]
+    written = set(re.findall(r"\w+", "\n".join(lines)))
+    lines = [*(f"  (void){x};" for x in writer.names if x not in written), *filled(writer.result), *lines]
     name = f"{prefix}_{step.name}"
     layers = ", ".join(dict.fromkeys(n for op in step.ops for n in op.loc))
     about = comment(f"{layers or step.result.label}: {' '.join(str(o.mnemonic) for o in step.ops)}")
@@ -250,6 +252,11 @@ class Sources:
         s, upper = self.schedule, self.name.upper()
         lines = [f"int {self.name}_run({self.parameters()}) {{", "  uint8_t *base = (uint8_t *)arena;"]
         lines.append(f"  if (base == 0 || ((uintptr_t)base & {15}u) != 0) {{ return 1; }}")
+        passed = [*self.inputs.values(), *self.outputs.values()]
+        used = {a.buffer for step in s.steps for op in (*step.reads, *step.results) for a in [s.views[op]]}
+        used |= {v.buffer for pair in s.copies for v in pair}
+        unused = [name for buffer, name in self.labels.items() if buffer not in used and name in passed]
+        lines += [f"  (void){name};" for name in unused]
         probe, known = 0, set(s.graph.ops)
         for step, made in zip(s.steps, self.functions, strict=True):
             arguments = [place(b, s, self.labels, const=True) for b in made.arguments]

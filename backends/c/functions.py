@@ -132,7 +132,7 @@ def _integers(name: str, body: Body, x: Scalar, y: Scalar, fmt: Format) -> Scala
     if name == "shift_left":
         distance = body.let(f"{inside} ? (int32_t){b} : 0", 0, bits - 1)
         kept = body.let(f"{inside} ? {a} : 0", x.lo, x.hi)
-        return wrapped(body, "<<", kept, distance, fmt)
+        return c.wrapped(body, "<<", kept, distance, lo, hi)
     if name == "shift_right":
         distance = body.let(f"{inside} ? (int32_t){b} : 0", 0, bits - 1)
         return body.let(f"{inside} ? {a} >> {distance.code} : ({a} < 0 ? -1 : 0)", lo, hi)
@@ -140,7 +140,7 @@ def _integers(name: str, body: Body, x: Scalar, y: Scalar, fmt: Format) -> Scala
         safe = body.let(f"{b} == 0 || {b} == -1 ? 1 : {b}", *ends)
         quotient = body.let(f"{b} == 0 ? 0 : {a} / {safe.code}", *ends)
         sign = body.let(f"{b} == -1 ? -1 : 1", -1, 1)
-        return wrapped(body, "*", quotient, sign, fmt)
+        return c.wrapped(body, "*", quotient, sign, lo, hi)
     safe = body.let(f"{b} == 0 || {b} == -1 ? 1 : {b}", *ends)
     rest = body.let(f"{a} % {safe.code}", *ends)
     if name == "mod":
@@ -150,21 +150,3 @@ def _integers(name: str, body: Body, x: Scalar, y: Scalar, fmt: Format) -> Scala
 
 
 BITS = {"bit_and": "&", "bit_or": "|", "bit_xor": "^"}
-
-
-def wrapped(body: Body, sign: str, a: Scalar, b: Scalar, fmt: Format) -> Scalar:
-    """a sign b modulo 2**64, then the level of `fmt` that its low bits write."""
-    lo, hi = fmt.level_range
-    width = (hi - lo).bit_length()
-    if lo < 0 and lo + hi != -1:
-        raise FormatError(f"wrapping in {fmt}")
-    name = body.name()
-    other = b.code if sign == "<<" else f"(uint64_t){b.code}"
-    body.lines.append(f"const uint64_t {name} = (uint64_t){a.code} {sign} {other};")
-    if width == 64:
-        return body.let(f"(int64_t){name}", lo, hi)
-    kind, mask = c.integer_type(lo, hi), f"UINT64_C({(1 << width) - 1})"
-    if lo >= 0:
-        return body.let(f"({kind})({name} & {mask})", lo, hi)
-    half = 1 << (width - 1)
-    return body.let(f"({kind})((int64_t)(({name} + UINT64_C({half})) & {mask}) - INT64_C({half}))", lo, hi)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from edgec.backends.c import codes
 from edgec.backends.c import scalar as c
-from edgec.backends.c.functions import wrapped
 from edgec.backends.c.loops import affine, nest
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer_type
 from edgec.backends.c.writer import Writer
@@ -46,7 +45,7 @@ def scatter(w: Writer, op: Scatter) -> list[str]:
     loops = nest(op.shape, [strides, w.result.strides], w.result.order)
     lines = loops.write([f"y[{loops.index(1, w.result.offset)}] = {x}[{loops.index(0, offset)}];"])
     if 0 in op.updates.shape:
-        return [*lines, *(f"  (void){name};" for name in w.names)]
+        return lines
     indices, index_strides, index_offset = w.source(op.indices)
     updates, update_strides, update_offset = w.source(op.updates)
     body = Body()
@@ -76,7 +75,7 @@ def _combined(body: Body, op: Scatter, old: Scalar, new: Scalar) -> Scalar:
     if op.reduction in ("add", "mul"):
         if old.kind != "int":
             return body.let_number(f"{a} {'+' if op.reduction == 'add' else '*'} {b}", old.kind)
-        return wrapped(body, "+", old, new, op.format)
+        return c.wrapped(body, "+", old, new, *op.format.level_range)
     better = ">" if op.reduction == "max" else "<"
     if old.kind != "int":
         return body.let_number(f"({a} {better}= {b} || {a} != {a}) ? {a} : {b}", old.kind)
@@ -149,7 +148,7 @@ def cumulate(w: Writer, op: Cumulate) -> list[str]:
     if value.kind == "int":
         lo, hi = op.format.level_range
         if kind == "uint64_t":
-            total = wrapped(finish, "+", Scalar("acc", "int", total.lo, total.hi), c.constant(0), op.format)
+            total = c.wrapped(finish, "+", total, c.constant(0), lo, hi)
         else:
             total = c.overflow(finish, total, lo, hi, op.out.overflow if op.out is not None else "saturate")
     last = w.epilogue(finish, total)

@@ -138,7 +138,7 @@ def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
             anchored = None
             for operand in sorted(dict.fromkeys(op.operands), key=lambda o: -position[o]):
                 theirs = group.get(operand)
-                if theirs is None or graph.use_count(operand) != op.operands.count(operand):
+                if theirs is None or graph.use_count(operand) != 1:
                     continue
                 if operand.shape != op.shape or theirs[-1] is not operand:
                     continue

@@ -63,7 +63,7 @@ class Writer:
     def read(self, body: Body, op: Op) -> Scalar:
         """The level or number of an operand at the element of the result, broadcast as numpy does."""
         if isinstance(op, Constant):
-            values = op.data if op.format.is_float else op.levels
+            values = op.data if op.format.is_float else codes.levels_of(op)
             return self.constant(body, values, self.spread(op.shape, dense(op.shape)))
         view = self.views[op]
         index = self.at(self.spread(view.shape, view.strides), view.offset)
