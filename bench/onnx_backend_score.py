@@ -131,8 +131,32 @@ def imported(model: ModelProto, values: dict[str, np.ndarray], dims: dict[str, i
     return load(bound(model, values, 0))
 
 
-def attempt(model: ModelProto, values: dict[str, np.ndarray], wanted: list[Any], rtol: float, atol: float) -> str:
-    """`pass`, or what went wrong."""
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A data set of a test: the imported graph, codes of its inputs [1, *shape], and the values that it should give."""
+
+    graph: Graph
+    feeds: dict[str, np.ndarray]
+    wanted: list[Any]
+    rtol: float
+    atol: float
+
+    def verdict(self, results: dict[str, np.ndarray]) -> str:
+        """`pass`, or how the outputs [*shape] differ."""
+        for (name, _), expected in zip(self.graph.outputs, self.wanted, strict=True):
+            got, expected = results[name], as_array(expected)
+            if expected.dtype.name.startswith("float4"):
+                got = got.astype(np.uint8).view(expected.dtype)
+            if got.shape != expected.shape:
+                return f"WRONG shape {got.shape}, not {expected.shape}"
+            a, b = got.astype(np.float64), expected.astype(np.float64)
+            if not np.allclose(a, b, rtol=self.rtol, atol=self.atol, equal_nan=True):
+                return f"WRONG by {np.nanmax(np.abs(a - b)):.3g}"
+        return "pass"
+
+
+def case_of(model: ModelProto, values: dict[str, np.ndarray], wanted: list[Any], rtol: float, atol: float) -> Case:
+    """The imported test; EdgecError where the import refuses it."""
     dims = {
         f"{i.name}:{axis}": size
         for i in model.graph.input
@@ -141,40 +165,48 @@ def attempt(model: ModelProto, values: dict[str, np.ndarray], wanted: list[Any],
     }
     graph = imported(model, values, dims)
     feeds = {i.name: codes(values[i.name], i.format.dtype)[None] for i in graph.inputs}
-    results = run(graph, feeds)
-    for (name, _), expected in zip(graph.outputs, wanted, strict=True):
-        got, expected = results[name][0], as_array(expected)
-        if expected.dtype.name.startswith("float4"):
-            got = got.astype(np.uint8).view(expected.dtype)
-        if got.shape != expected.shape:
-            return f"WRONG shape {got.shape}, not {expected.shape}"
-        if not np.allclose(got.astype(np.float64), expected.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True):
-            worst = np.nanmax(np.abs(got.astype(np.float64) - expected.astype(np.float64)))
-            return f"WRONG by {worst:.3g}"
-    return "pass"
+    return Case(graph, feeds, wanted, rtol, atol)
 
 
-def score(test: Any) -> str:
-    """The verdict on one node test: `pass`, `refused ...`, `WRONG ...` or `CRASH ...`."""
-    model = test.model
+def attempt(model: ModelProto, values: dict[str, np.ndarray], wanted: list[Any], rtol: float, atol: float) -> Case:
+    """The case, where it passes; Failed with what went wrong."""
+    case = case_of(model, values, wanted, rtol, atol)
+    verdict = case.verdict({name: found[0] for name, found in run(case.graph, case.feeds).items()})
+    if verdict != "pass":
+        raise Failed(verdict)
+    return case
+
+
+class Failed(Exception):
+    """A wrong result."""
+
+
+def score(test: Any) -> tuple[str, list[Case]]:
+    """The verdict on one node test, `pass`, `refused ...`, `WRONG ...` or `CRASH ...`, and the cases that passed."""
+    model, cases = test.model, []
     for inputs, outputs in test.data_sets:
         names = [i.name for i in model.graph.input]
         if len(names) != len(inputs):
-            return "refused (optional graph inputs)"
+            return "refused (optional graph inputs)", cases
         try:
             values = {n: as_array(v) for n, v in zip(names, inputs, strict=True)}
         except (TypeError, ValueError):
-            return "refused (inputs that are no tensors)"
+            return "refused (inputs that are no tensors)", cases
         try:
-            verdict = attempt(model, values, list(outputs), test.rtol, test.atol)
+            cases.append(attempt(model, values, list(outputs), test.rtol, test.atol))
         except EdgecError as error:
-            d = error.diagnostics[0]
-            verdict = f"refused {d.code} {d.what} ({d.op}){': ' + d.why if d.why else ''}"
+            return refusal(error), cases
+        except Failed as error:
+            return str(error), cases
         except Exception as error:
-            verdict = f"CRASH {type(error).__name__}: {error}"
-        if verdict != "pass":
-            return verdict
-    return "pass"
+            return f"CRASH {type(error).__name__}: {error}", cases
+    return "pass", cases
+
+
+def refusal(error: EdgecError) -> str:
+    """The verdict for a diagnostic."""
+    d = error.diagnostics[0]
+    return f"refused {d.code} {d.what} ({d.op}){': ' + d.why if d.why else ''}"
 
 
 def operators(model: ModelProto) -> set[str]:

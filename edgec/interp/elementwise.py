@@ -243,8 +243,9 @@ def batch_norm(op: BatchNorm, x: np.ndarray, *parameters: np.ndarray) -> np.ndar
 
 @evaluates(Softmax)
 def softmax(op: Softmax, x: np.ndarray) -> np.ndarray:
-    """In float64 and rounded once, so that a quantiser behind it sees the same numbers on every machine; binary16 step by
-    step in its own precision, as other executors do."""
+    """In float64 and rounded once, so that a quantiser behind it sees the same numbers on every machine.
+
+    binary16 is computed step by step in its own precision, as other executors do."""
     axis = op.axis % len(op.shape) + 1
     wide = x if x.dtype == np.float16 else x.astype(np.float64)
     shifted = wide - wide.max(axis=axis, keepdims=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.codes import centred_levels, plain
+from edgec.backends.c.codes import plain
 from edgec.formats import Format
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
 
@@ -131,7 +131,7 @@ def _depthwise_blocks(op: Conv) -> bool:
 def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
     """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
     assert isinstance(op.w, Constant)
-    w = centred_levels(op.w)
+    w = op.w.levels
     if w.min(initial=0) < -128 or w.max(initial=0) > 127:
         return None
     w = np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w[:, None, None, :]
@@ -141,7 +141,7 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None
         x, k = op.x.format.frac, op.w.format.frac
         if not isinstance(op.b, Constant):
             return None
-        bias = centred_levels(op.b)
+        bias = op.b.levels
         if x is not None and k is not None and op.b.format.frac is not None:
             if op.b.format.frac > x + k:
                 return None
