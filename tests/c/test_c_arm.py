@@ -22,7 +22,7 @@ from edgec.formats import Affine, Integer, Quantizer
 from edgec.graph import Graph
 from edgec.hw.sim.c_program import run_plan
 from edgec.interp import random_frames
-from edgec.ops import Add, AvgPool, Clip, Conv, Dense, Op, Relu, Requantize, Reshape, Transpose, integers
+from edgec.ops import Add, AvgPool, Clip, Constant, Conv, Dense, Op, Relu, Requantize, Reshape, Transpose, integers
 from edgec.target import load_target
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hw"))
@@ -50,8 +50,11 @@ def weights(rng: np.random.Generator, shape: Sequence[int], kind: str) -> np.nda
     return np.clip(np.round(rng.normal(0, deviation, shape)), -63 if kind == "small" else -127, 127)
 
 
-def rescaled(rng: np.random.Generator, y: Op, spread: float, own: bool, clamp: str) -> Op:
-    """Sums of about `spread` as bytes: with a shift for each channel or with one that they share; clamped or not."""
+def rescaled(rng: np.random.Generator, y: Conv | Dense, own: bool, clamp: str) -> Op:
+    """Sums as bytes, most of them inside their range: with a shift for each channel or one that they share; clamped."""
+    assert isinstance(y.w, Constant)
+    activation = float(np.hypot(74, y.x.format.zero_point_array[0]))
+    spread = activation * float(np.sqrt((y.w.data.astype(float) ** 2).mean() * y.terms))
     channels = y.shape[1] if len(y.shape) == 4 else y.shape[-1]
     bits = 30 if own else 22
     multiplier = rng.integers(1 << (bits - 1), 1 << bits, channels) | 1
@@ -60,7 +63,7 @@ def rescaled(rng: np.random.Generator, y: Op, spread: float, own: bool, clamp: s
     shift = np.full(channels, round(float(np.log2(spread / 50)) + bits - 0.5))
     if own:
         shift += rng.integers(0, 3, channels)
-    out = Quantizer(byte(int(rng.integers(-128, 128))), "half_up", "saturate")
+    out = Quantizer(byte(int(rng.integers(-60, 61))), "half_up", "saturate")
     y = Requantize(y, integers(multiplier), integers(shift), None, out, 1)
     return Relu(y) if clamp == "relu" else Clip(y, -20.0, 31.5) if clamp == "clip" else y
 
@@ -74,15 +77,14 @@ def conv(
     w = weights(rng, (outputs, x.shape[1] // groups, *kernel), kind)
     b = integers(rng.integers(-20000, 20000, outputs), bits=32) if bias else None
     y = Conv(x, const(Affine(Integer(8), (0.1,), (0,)), w), b, **options)
-    return rescaled(rng, y, float(np.abs(w).mean() * 74 * y.terms**0.5), own, clamp)
+    return rescaled(rng, y, own, clamp)
 
 
 def dense(rng: np.random.Generator, x: Op, outputs: int, **options: Any) -> Op:
     w = weights(rng, (outputs, x.shape[-1]), options.pop("kind", "usual"))
     b = integers(rng.integers(-20000, 20000, outputs), bits=32)
     y = Dense(x, const(Affine(Integer(8), (0.1,), (0,)), w), b)
-    spread = float(np.abs(w).mean() * 74 * x.shape[-1] ** 0.5)
-    return rescaled(rng, y, spread, options.get("own", False), options.get("clamp", ""))
+    return rescaled(rng, y, options.get("own", False), options.get("clamp", ""))
 
 
 def channels_last(op: Op) -> Op:
@@ -161,9 +163,9 @@ def drawn_layers(seed: int, count: int) -> Graph:
 @pytest.mark.parametrize("core", [DOT, NEON])
 @pytest.mark.parametrize("seed", range(3))
 def test_drawn_layers(core: str, seed: int) -> None:
-    made = verify(drawn_layers(seed, 20), core)
+    made = verify(drawn_layers(seed, 16), core)
     found, fast = steps(made)
-    assert found == 20 and fast >= 16  # depthwise convolutions of eight channels need an even width
+    assert found == 16 and fast >= 13  # depthwise convolutions of eight channels need an even width
 
 
 def every_kernel() -> Graph:
@@ -202,8 +204,7 @@ def test_every_kernel(core: str) -> None:
 
 
 def test_clang_and_the_portable_code_say_the_same() -> None:
-    """Objects of zig linked by gcc would be the same code; here is the other compiler, without the vector code too."""
-    verify(every_kernel(), NEON, "zig")
+    verify(every_kernel(), NEON, "zig", linker="gcc")
     verify(every_kernel(), NEON, flags=("-DT_PORTABLE",))
 
 
