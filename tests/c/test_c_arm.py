@@ -17,6 +17,7 @@ from c_support import const, graph_of, inp
 
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan
+from edgec.backends.c.neon import winograd
 from edgec.comparison import first_difference, reference
 from edgec.formats import Affine, Integer, Quantizer
 from edgec.graph import Graph
@@ -165,7 +166,7 @@ def drawn_layers(seed: int, count: int) -> Graph:
 def test_drawn_layers(core: str, seed: int) -> None:
     made = verify(drawn_layers(seed, 16), core)
     found, fast = steps(made)
-    assert found == 16 and fast >= 13  # depthwise convolutions of eight channels need an even width
+    assert found == fast == 16
 
 
 def every_kernel() -> Graph:
@@ -206,6 +207,28 @@ def test_every_kernel(core: str) -> None:
 def test_clang_and_the_portable_code_say_the_same() -> None:
     verify(every_kernel(), NEON, "zig", linker="gcc")
     verify(every_kernel(), NEON, flags=("-DT_PORTABLE",))
+
+
+def test_winograd_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patches that overlap, groups of four that are not full, and sums as large as they may become."""
+    monkeypatch.setattr(winograd, "cost", lambda layer, y: 0.0)
+    rng = np.random.default_rng(8)
+    outputs: list[Op] = []
+    for k, (height, width) in enumerate([(4, 4), (5, 7), (9, 4), (6, 13), (11, 8)]):
+        x = inp(byte(int(rng.integers(-128, 128))), 1, int(rng.choice([8, 16, 24])), height, width, name=f"x{k}")
+        kind = ("usual", "any", "largest", "small", "any")[k]
+        y = conv(
+            rng, x, 16 * (1 + k % 2), (3, 3), pads=(1, 1, 1, 1), kind=kind, own=k % 2 == 0, clamp="relu" * (k == 3)
+        )
+        outputs += [y, conv(rng, y, 16, (3, 3), pads=(2, 1, 0, 2))]
+    images = [inp(byte(0), 1, channels, 4, 4, name=f"c{channels}") for channels in (224, 240)]
+    for x in images:
+        w = const(Affine(Integer(8), (0.1,), (0,)), np.full((16, x.shape[1], 3, 3), 127))
+        outputs.append(rescaled(rng, Conv(x, w, None, pads=(1, 1, 1, 1)), True, ""))
+    made = verify(graph_of(*map(channels_last, outputs)), NEON)
+    bodies = re.findall(r"^static void t_s\d+_conv\(.*?^}", made.files["src/t.c"].decode(), re.M | re.S)
+    fast = ["t_winograd_patch(" in body for body in bodies]
+    assert fast.count(False) == 1 and len(fast) == 12  # the sums of 240 channels could pass 2^25
 
 
 def small_networks() -> Graph:
