@@ -11,9 +11,9 @@ from edgec.backend import BuildPlan, Kernel
 from edgec.backends.c.codes import CTYPES
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import Sources, function
+from edgec.backends.c.family import family_of
 from edgec.backends.c.fold import folded
 from edgec.backends.c.functions import TRANSCENDENTAL
-from edgec.backends.c.int8.family import family_of
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step, scheduled
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType

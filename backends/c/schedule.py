@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from edgec.backends.c.int8.family import Family
+from edgec.backends.c.family import Family
 from edgec.backends.c.int8.match import ByteLayer, matched
 from edgec.backends.c.int8.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack

@@ -71,11 +71,13 @@ def run_sources(
     count_instructions: bool = False,
     flags: Sequence[str] = (),
     compiler: str | None = None,
+    linker: str | None = None,
     timeout: float = 600.0,
 ) -> CRun:
     """Compile the sources below `root` with the test program `main`, run it on `frames`, read what it wrote.
 
-    `flags` are added for compiler and linker. `count_instructions`: of an inference, on Arm cores; without layers."""
+    `flags` are added for compiler and linker, which are `compile_c`'s. `count_instructions`: of an inference, on Arm
+    cores; without layers."""
     count = len(next(iter(frames.values()), ()))
     name = interface["name"]
     with tempfile.TemporaryDirectory(prefix="edgec-run-") as scratch:
@@ -84,7 +86,7 @@ def run_sources(
         trace += [f"-D{name.upper()}_REGION"] if count_instructions else []
         program = compile_c(
             [root / f for f in [*interface["files"], main]], folder / "program", core=core, compiler=compiler,
-            flags=[*FLAGS, *WARNINGS, *trace, *flags], link_flags=flags,
+            linker=linker, flags=[*FLAGS, *WARNINGS, *trace, *flags], link_flags=flags,
             include_dirs=[root / "include", root / "src"], timeout=timeout,
         )  # fmt: skip
         (folder / "inputs.bin").write_bytes(packed(interface["inputs"], frames))

@@ -6,7 +6,6 @@ multiplies and adds the three of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -139,15 +138,14 @@ def depthwise(
     weights = constants.array(np.concatenate(packed), as_is=True)
     numbers = constants.array(np.concatenate([table[:, c].ravel() for c in chosen]), as_is=True)
     n, last = len(chosen), firsts(layer)[-1]
-    at = f"{BLOCK} * b" if last == BLOCK * (n - 1) else f"(b == {n - 1} ? {last} : {BLOCK} * b)"
-    steps = math.ceil(places / 2) if paired else places
-    w_at = f"{weights} + b * {packed[0].size}"
-    return [
-        *lines,
-        f"for (int32_t b = 0; b < {n}; b++) {{",
-        f"  for (int32_t r = 0; r < {rows}; r++) {{",
-        f"    {window.name}({base} + {offset} + {at} + r * {x.strides[2] * sy}, {w_at}, {numbers} + b * 48,",
-        f"        y + {y.offset} + {at} + r * {y.strides[2]}, {steps}, &t);",
-        "  }",
-        "}",
-    ]
+    at = f" + {BLOCK} * b" if last == BLOCK * (n - 1) else f" + (b == {n - 1} ? {last} : {BLOCK} * b)"
+    calls = [(0, places)]
+    if paired:  # the last of an odd number again, with the one before
+        calls = [(0, places // 2), *([(places - 2, 1)] * (places % 2))]
+    lines += [f"for (int32_t b = 0; b < {n}; b++) {{", f"  for (int32_t r = 0; r < {rows}; r++) {{"]
+    for first, count in calls:
+        x_at = f"{base} + {offset + first * x.strides[3]}{at} + r * {x.strides[2] * sy}"
+        y_at = f"y + {y.offset + first * y.strides[3]}{at} + r * {y.strides[2]}"
+        lines.append(f"    {window.name}({x_at}, {weights} + b * {packed[0].size}, {numbers} + b * 48,")
+        lines.append(f"        {y_at}, {count}, &t);")
+    return [*lines, "  }", "}"]
