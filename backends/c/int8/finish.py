@@ -54,6 +54,14 @@ def _stored(to: str, count: int, lane: int) -> list[str]:
 
 
 STORE_WORD = "static inline void @store_word(int8_t *p, int32_t v) { memcpy(p, &v, 4); }\n"
+FENCE = """\
+/* GCC loads what a whole turn of a loop needs ahead, and then lacks registers for it: no load passes this. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define FENCE_ __asm__ volatile("" ::: "memory");
+#else
+#define FENCE_
+#endif
+"""
 NOINLINE = """\
 #if defined(__GNUC__)
 #define NOINLINE_ __attribute__((noinline))
@@ -68,4 +76,6 @@ def add(functions: dict[str, str], name: str, text: str) -> None:
     functions.setdefault("noinline", NOINLINE)
     if "@store_word(" in text:
         functions.setdefault("store_word", STORE_WORD)
+    if "FENCE_" in text:
+        functions.setdefault("fence", FENCE)
     functions.setdefault(name, text)
