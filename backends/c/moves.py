@@ -10,7 +10,7 @@ from edgec.backends.c.scalar import FLOATS, Body, Kind, Scalar, integer, number
 from edgec.backends.c.view import dense
 from edgec.backends.c.writer import Writer
 from edgec.formats import FormatError
-from edgec.interp.move import source_coordinates
+from edgec.interp.resample import positions
 from edgec.ops import Concat, Constant, Gather, Op, Pad, Reshape, Resize
 from edgec.ops.shape import fill_code
 
@@ -130,7 +130,8 @@ def resize(w: Writer, op: Resize) -> list[str]:
     terms = [("i0", strides[0]), ("i1", strides[1])]
     if op.mode == "nearest":
         for i in range(rank):
-            position = np.clip(NEAREST[op.nearest](source_coordinates(op, i)), 0, op.x.shape[2 + i] - 1)
+            lies = positions(op.coordinates, op.x.shape[2 + i], op.sizes[i], op.scales[i])
+            position = np.clip(NEAREST[op.nearest](lies), 0, op.x.shape[2 + i] - 1)
             table = w.constants.array(position.astype(np.int64))
             body.lines.append(f"const int32_t q{i} = {table}[i{2 + i}];")
             terms.append((f"q{i}", strides[2 + i]))
@@ -141,7 +142,7 @@ def resize(w: Writer, op: Resize) -> list[str]:
     kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
     for i in range(rank):
         n = op.x.shape[2 + i]
-        position = np.clip(source_coordinates(op, i), 0, n - 1)
+        position = np.clip(positions(op.coordinates, n, op.sizes[i], op.scales[i]), 0, n - 1)
         low = np.floor(position).astype(np.int64)
         weight = (position - low).astype(op.format.dtype)
         for label, values in (("a", low), ("b", np.minimum(low + 1, n - 1))):

@@ -22,7 +22,7 @@ MAIN = """\
 
 #include "{name}.h"
 
-#if defined({upper}_REGION) /* counting: the instructions of an inference lie between two marks */
+#if defined({upper}_REGION) /* counting: the instructions of an inference, or of a step, lie between two marks */
 #include "edgec_region.h"
 #else
 #define edgec_region()
@@ -37,9 +37,11 @@ void {name}_trace(int step, const void *data);
 
 void {name}_trace(int step, const void *data) {{
   static const uint32_t bytes[] = {{{bytes}}};
+  edgec_region();
   if (layers != 0 && fwrite(data, 1, bytes[step], layers) != bytes[step]) {{
     layers = 0;
   }}
+  edgec_region();
 }}
 
 int main(int argc, char **argv) {{
