@@ -114,7 +114,7 @@ build:
 
 ZEPHYR_KCONFIG = """\
 config {symbol}
-\tbool "The model {name}, as C by edgec"
+\tbool "The model {name}, as C by edgec"{select}
 \thelp
 \t  Compiles {name}_run(). It takes {arena} bytes of scratch memory from its
 \t  caller and {constants} bytes of constants in read-only memory.
@@ -153,6 +153,7 @@ def package_files(interface: Mapping[str, Any], sources: str) -> dict[str, str]:
     }
     listed = interface["files"]
     zephyr = {**facts, "arena": memory["arena_bytes"], "constants": memory["constant_bytes"]}
+    zephyr["select"] = "\n\tselect REQUIRES_FULL_LIBC" if math else ""
     return {
         "CMakeLists.txt": CMAKE.format(**facts, **parts, sources="\n".join(f"  {f}" for f in listed)),
         f"{target}.pc.in": PKG_CONFIG.format(**facts, math=" -lm" if math else ""),

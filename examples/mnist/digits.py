@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
 
 
-def arc(x: float, y: float, rx: float, ry: float, start: float, end: float, points: int = 24) -> list[tuple[float, float]]:
+def arc(
+    x: float, y: float, rx: float, ry: float, start: float, end: float, points: int = 24
+) -> list[tuple[float, float]]:
     """Points on an ellipse, angles in degrees, clockwise from the right."""
     angles = np.radians(np.linspace(start, end, points))
     return [(x + rx * np.cos(a), y + ry * np.sin(a)) for a in angles]
@@ -39,7 +42,7 @@ def picture(digit: int, slant: float, pen: float, right: float, down: float) -> 
     shade = np.zeros((28, 28))
     for stroke in STROKES[digit]:
         points = [(28 * (x + right + slant * (0.5 - y)) - 0.5, 28 * (y + down) - 0.5) for x, y in stroke]
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in itertools.pairwise(points):
             length = max((x1 - x0) ** 2 + (y1 - y0) ** 2, 1e-9)
             along = np.clip(((columns - x0) * (x1 - x0) + (rows - y0) * (y1 - y0)) / length, 0, 1)
             distance = np.hypot(columns - x0 - along * (x1 - x0), rows - y0 - along * (y1 - y0))

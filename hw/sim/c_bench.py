@@ -43,7 +43,7 @@ def bench(
     """Measure the C code of `artefact` on every one of `cores`.
 
     `cores`: names of `edgec.hw.arm.cores.CORES`, or `host` (the default, after the core that the code was built for).
-    `compiler`: `zig` or `gcc` for Arm cores. `steps`: instructions of every step as well. Raises E0201 for artefacts
+    `compiler`: `zig` or `gcc` for 64-bit cores. `steps`: instructions of every step as well. Raises E0201 for artefacts
     of other backends, E0204 for bad choices, E0501 where outputs are wrong, E06xx for tools."""
     if artefact.manifest.get("backend") != "c":
         raise EdgecError(
@@ -53,6 +53,8 @@ def bench(
     interface = artefact.manifest["interface"]
     own = interface.get("core")
     chosen = list(dict.fromkeys(cores if cores is not None else filter(None, [own, HOST])))
+    if not chosen:
+        raise EdgecError("E0204", "no core is named", remedy="--core cortex-a76,cortex-m4,host")
     for core in chosen:
         if core != HOST:
             find_core(core)
@@ -61,7 +63,17 @@ def bench(
     rows = []
     for core in chosen:
         progress(f"measuring on {core}")
-        rows.append(_measured(artefact, core, None if core == HOST else compiler, frames, golden, steps, timeout))
+        rows.append(
+            _measured(
+                artefact,
+                core,
+                None if core == HOST or find_core(core).bare else compiler,
+                frames,
+                golden,
+                steps,
+                timeout,
+            )
+        )
     summary = [line for row in rows for line in _lines(row)]
     facts = {"name": interface["name"], "arena_bytes": interface["memory"]["arena_bytes"]}
     return {"artefact": str(artefact.path), **facts, "flags": list(FLAGS), "cores": rows, "summary": summary}
