@@ -44,7 +44,7 @@ def _box(row: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], across: flo
     first, last = row["first_step"], min(row["last_step"], len(steps) - 1)
     x, width = LEFT + first * across, (last - first + 1) * across
     height = row["bytes"] * up
-    y = HEIGHT - row["offset"] * up - height
+    y = max(HEIGHT - row["offset"] * up - height, 0.0)
     layers = steps[first]["layers"]
     label = layers[-1] if layers and not row["name"].startswith("scratch") else row["name"]
     when = f"step {first}" if first == last else f"steps {first} to {last}"

@@ -79,7 +79,7 @@ def test_cards_and_tables_are_those_of_code(cycles: float | None) -> None:
     title = "Cycles per inference" if cycles else "Multiply-accumulates per inference"
     assert f"<h2>{title}</h2>" in page
     assert ("a whisker runs" in page) == (cycles is not None)
-    for word in ("Clock", "Stage", "mm", "kGE", "plants faults", "constants of the target", "latency_us"):
+    for word in ("Clock", "Stage", "mm²", "kGE", "plants faults", "constants of the target", "latency_us"):
         assert word not in read.text, word
     for word in (
         "No order of these steps does with less than 400 bytes",
