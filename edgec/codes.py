@@ -92,13 +92,13 @@ CODES: dict[str, Code] = {
     # 3: model
     "E0301": Code(
         "not a model file",
-        "The file is not a valid ONNX protobuf or .pt2 archive, is truncated, or refers to external data that is "
-        "missing.",
+        "The file is not a valid ONNX protobuf, .pt2 archive or Keras file, is truncated, holds no architecture, or "
+        "refers to external data that is missing.",
     ),
     "E0302": Code(
         "malformed model",
-        "The file parses but the graph breaks the rules of ONNX or PyTorch: unknown tensors, cycles, duplicate names, "
-        "attributes of the wrong type, or shapes that contradict each other.",
+        "The file parses but the graph breaks the rules of its format: unknown tensors, cycles, duplicate names, "
+        "attributes of the wrong type, weights that are missing, or shapes that contradict each other.",
     ),
     "E0303": Code(
         "unsupported operator",
@@ -182,7 +182,10 @@ CODES: dict[str, Code] = {
         "program ended early",
         "The compiled model did not write results for all frames. Its sources or the machine that ran it are at fault.",
     ),
-    "E0601": Code("tool missing", "An external tool is not installed. `edgec doctor` lists all tools and remedies."),
+    "E0601": Code(
+        "tool missing",
+        "An external tool or an optional package is not installed. `edgec doctor` lists all tools and remedies.",
+    ),
     "E0602": Code("tool failed", "An external tool ended with an error. The end of its output is shown."),
     "E0603": Code(
         "tool killed",
@@ -237,6 +240,11 @@ CODES: dict[str, Code] = {
     "W0004": Code(
         "a layer loses most of the signal",
         "The signal-to-quantisation-noise ratio of a layer is low; the table of `edgec inspect` names it.",
+    ),
+    "W0012": Code(
+        "another precision than the model's",
+        "A layer of a Keras model computes in another float format, for example under a policy of mixed precision. The "
+        "import computes in float32, so that results differ within the rounding of the narrower format.",
     ),
     "W0005": Code(
         "ties of a quantiser fall the other way",

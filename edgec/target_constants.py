@@ -92,6 +92,7 @@ OPTIONS: dict[str, Known] = {
     "max_area_kge": Known("kGE", 1e-3, 1e6, "largest network that is built without --max-area"),
     "core": Known("", 1, 1, "1: the name of the target is that of a core that C code is compiled for"),
     "dotprod": Known("", 0, 1, "1: the core has the 8-bit dot products of Armv8.2-A"),
+    "neon": Known("", 0, 1, "1: the core has the vector instructions of 64-bit Armv8.0-A"),
 }
 
 ANCHOR_FIGURES: dict[str, Known] = {

@@ -15,6 +15,10 @@ LOADERS: dict[str, str] = {
     ".qonnx": "edgec.frontend.onnx",
     ".edge": "edgec.frontend.text_form",
     ".pt2": "edgec.frontend.torch",
+    ".h5": "edgec.frontend.keras",
+    ".hdf5": "edgec.frontend.keras",
+    ".keras": "edgec.frontend.keras",
+    ".json": "edgec.frontend.keras",
 }
 """File suffix -> module with `load(path, *, batch, dims, diagnostics)` and `inspect(path, *, batch, dims)`."""
 

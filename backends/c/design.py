@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from edgec.backend import BuildPlan, Kernel
 from edgec.backends.c.codes import CTYPES
 from edgec.backends.c.constants import Constants
-from edgec.backends.c.element import TRANSCENDENTAL
 from edgec.backends.c.emit import Sources, function
+from edgec.backends.c.family import family_of
 from edgec.backends.c.fold import folded
+from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.package import package_files
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step, scheduled
 from edgec.diagnostics import Diagnostic, EdgecError
@@ -25,11 +26,14 @@ from edgec.ops import (
     Conv,
     ConvTranspose,
     Dense,
+    Gru,
+    Lstm,
     MatMul,
     MaxPool,
     Normalize,
     Op,
     Reduce,
+    Rnn,
     Softmax,
     Unary,
 )
@@ -46,7 +50,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name, dot=bool(target is not None and target.options.get("dotprod")))
+    schedule = scheduled(graph, name, family_of(target.options) if target is not None else None)
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
@@ -98,6 +102,9 @@ def multiplications(op: Op) -> int:
             return op.x.tensor.size * math.prod(op.w.shape[1:])
         case MatMul():
             return op.tensor.size * op.x.shape[-1]
+        case Rnn() | Gru() | Lstm():
+            steps, sequences, _ = op.x.shape
+            return steps * sequences * (op.w.tensor.size + op.r.tensor.size)
     return 0
 
 
@@ -107,7 +114,7 @@ def kernel(number: int, step: Step) -> Kernel:
     macs = sum(multiplications(op) for op in step.ops)
     weights = [o for op in step.ops for o in op.operands if isinstance(o, Constant)]
     read = sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
-    written = step.result.tensor.size * step.result.format.dtype.itemsize
+    written = sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
     return Kernel(
         step.name,
         layers or (step.result.label,),
@@ -126,13 +133,14 @@ def kernel(number: int, step: Step) -> Kernel:
 def work(step: Step) -> dict[str, float]:
     """Operations of a step by kind: multiply-accumulates by the type that they are done in, results of elementwise ops,
     functions in double precision, bytes moved, and the step itself."""
-    found: dict[str, float] = {"step": 1.0, "byte": float(step.result.tensor.size * step.result.format.dtype.itemsize)}
+    written = sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
+    found: dict[str, float] = {"step": 1.0, "byte": float(written)}
     for op in step.ops:
         macs = multiplications(op)
         if macs:
             kind = _mac_kind(op)
             found[kind] = found.get(kind, 0.0) + macs
-        size = float(op.tensor.size)
+        size = float(step.result.tensor.size)
         if isinstance(op, AvgPool | MaxPool):
             found["element"] = found.get("element", 0.0) + size * math.prod(op.kernel)
         elif isinstance(op, Reduce | ArgMax | Normalize):
@@ -150,7 +158,11 @@ def _mac_kind(op: Op) -> str:
     fmt = op.operands[0].format
     if fmt.is_float:
         return "mac_f64" if fmt.dtype.itemsize == 8 else "mac_f32"
-    if op.format.bits > 32 and not isinstance(op, MatMul) and max(o.format.bits for o in op.operands[:2]) > 16:
+    if (
+        not isinstance(op, MatMul | Rnn | Gru | Lstm)
+        and op.format.bits > 32
+        and max(o.format.bits for o in op.operands[:2]) > 16
+    ):
         return "mac_i64"
     return "mac_i8" if max(o.format.bits for o in op.operands[:2]) <= 8 else "mac_i16"
 
@@ -165,9 +177,10 @@ def interface(schedule: Schedule, sources: Sources, core: str | None) -> dict[st
         return {"name": label, "argument": identifier, **kind, "shape": list(view.shape), "elements": view.size}
 
     probes = []
-    for k, step in enumerate(schedule.steps):
-        view = schedule.views[step.result]
-        facts = {"step": k, "layer": names[step.result], "dtype": view.buffer.format.dtype.name}
+    made = [(k, op) for k, step in enumerate(schedule.steps) for op in step.results if op in names]
+    for k, op in made:
+        view = schedule.views[op]
+        facts = {"step": k, "layer": names[op], "dtype": view.buffer.format.dtype.name}
         facts |= {"elements": view.buffer.elements, "shape": list(view.shape)}
         probes.append(facts | {"strides": list(view.strides), "offset": view.offset})
     memory = schedule.memory

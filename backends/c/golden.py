@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from edgec.backends.c.constants import PER_LINE, initialisers
+from edgec.backends.c.numerals import PER_LINE, initialisers
 
 GOLDEN_BYTES = 16 << 10
 """So much data at the most, but one frame at the least."""
@@ -77,7 +77,7 @@ def golden_files(
             if a["dtype"] == "float16":
                 data = data.view(np.uint16)
             array, size = f"{name}_golden_{side}_{a['argument']}", max(a["elements"], 1)
-            lines += ["", f"static const {a['ctype']} {array}[{count * size}] = {{", *numbers(data), "};"]
+            lines += ["", f"static const {a['ctype']} {array}[{count * size}] = {{", numbers(data), "};"]
             if side == "out":
                 buffers.append(f"static {a['ctype']} {a['argument']}_out[{size}];")
                 compare += comparison(a, array, np.asarray(values[a["name"]]))
@@ -90,7 +90,7 @@ def golden_files(
     return {f"sim/{name}_golden.h": header.encode(), f"sim/{name}_selftest.c": main.encode()}
 
 
-def numbers(values: np.ndarray) -> Sequence[str]:
+def numbers(values: np.ndarray) -> str:
     """Elements as lines of C; floats in decimal and exact, because C++ before 2017 has no others."""
     if values.dtype.kind != "f" or not values.size:
         return initialisers(values)
@@ -103,7 +103,7 @@ def numbers(values: np.ndarray) -> Sequence[str]:
         return f"{text}{'' if '.' in text or 'e' in text else '.0'}{suffix}"
 
     words = [word(v) for v in values.astype(np.float64).tolist()]
-    return ["  " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE)]
+    return "\n".join("  " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE))
 
 
 def comparison(field: Mapping[str, Any], array: str, values: np.ndarray) -> list[str]:

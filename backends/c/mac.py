@@ -20,7 +20,7 @@ def weights_of(op: Dense | Conv) -> np.ndarray:
     """Weights [O, taps..., channels] as levels or numbers."""
     if not isinstance(op.w, Constant):
         raise FormatError("weights that are computed")
-    w = op.w.data if op.w.format.is_float else codes.centred_levels(op.w)
+    w = op.w.data if op.w.format.is_float else op.w.levels
     return np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w
 
 
@@ -60,7 +60,7 @@ def _start_levels(op: Dense | Conv) -> np.ndarray | None:
     frac, common = _fractions(op)
     if frac != common:
         return None
-    levels = codes.centred_levels(op.b)
+    levels = op.b.levels
     bias = op.b.format.frac
     return levels if frac is None or bias is None else levels << (frac - bias)
 
@@ -113,7 +113,7 @@ def _finished(w: Writer, op: Dense | Conv, body: Body, channel: int) -> Scalar:
         body.lines[-1] = body.lines[-1].replace("= sum", "= (int32_t)sum")
     if op.b is not None and frac != common:
         assert frac is not None and common is not None and isinstance(op.b, Constant)
-        bias = codes.centred_levels(op.b) << (common - (op.b.format.frac or 0))
+        bias = op.b.levels << (common - (op.b.format.frac or 0))
         total = c.multiply(body, total, c.constant(1 << (common - frac)))
         total = c.add(body, total, w.along(body, bias, channel))
         frac = common

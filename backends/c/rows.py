@@ -11,7 +11,7 @@ from edgec.backends.c.loops import affine
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer, integer_type, number
 from edgec.backends.c.writer import Writer
 from edgec.formats import FormatError
-from edgec.ops import ArgMax, Constant, Normalize, Op, Reduce, Softmax
+from edgec.ops import ArgMax, Normalize, Op, Reduce, Softmax
 
 LONG_SUM = 4096
 """Terms from which on floats are summed in double precision."""
@@ -175,7 +175,5 @@ def normalize(w: Writer, op: Normalize) -> list[str]:
     y = body.let_number(f"({NUMBERS[kind]})((({t}){value} - mean) / deviation)", kind)
     for sign, parameter in (("*", op.scale), ("+", op.bias)):
         if parameter is not None:
-            if not isinstance(parameter, Constant):
-                raise FormatError("parameters that are computed")
             y = body.let_number(f"{y.code} {sign} {w.read(body, parameter).code}", kind)
     return over_rows(w, outer, axes, first, w.epilogue(body, y))

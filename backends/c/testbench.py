@@ -33,12 +33,12 @@ static {upper}_ALIGNED uint8_t arena[{upper}_ARENA_BYTES];
 
 static FILE *layers = 0;
 
-void {name}_trace(int step, const void *data);
+void {name}_trace(int tensor, const void *data);
 
-void {name}_trace(int step, const void *data) {{
+void {name}_trace(int tensor, const void *data) {{
   static const uint32_t bytes[] = {{{bytes}}};
   edgec_region();
-  if (layers != 0 && fwrite(data, 1, bytes[step], layers) != bytes[step]) {{
+  if (layers != 0 && fwrite(data, 1, bytes[tensor], layers) != bytes[tensor]) {{
     layers = 0;
   }}
   edgec_region();

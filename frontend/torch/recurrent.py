@@ -1,101 +1,42 @@
-"""Recurrent layers, unrolled in time: LSTM, GRU and the plain cell, any number of layers, both directions.
+"""Recurrent layers: LSTM, GRU and the plain cell, any number of layers, both directions.
 
-The products with the input of all steps are one dense layer; each step then adds that of the state. Gate order and
-formulas are those of torch.nn: LSTM i, f, g, o; GRU r, z, n with the reset gate applied to W_hn h + b_hn.
+Every layer and direction is one op of the IR. Formulas are those of torch.nn: the GRU applies its reset gate to
+W_hn h + b_hn. PyTorch's rows of the gates are put in the order of the IR: LSTM i, f, g, o to i, o, f, g; GRU r, z, n
+to z, r, n.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
+from edgec.frontend.onnx.types import constant_op
 from edgec.frontend.torch.node import Node
 from edgec.frontend.torch.registry import imports
 from edgec.frontend.torch.shapes import reshaped, transposed
-from edgec.ops import Add, Concat, Dense, Mul, Op, Slice, Sub, Unary
+from edgec.ops import Concat, Constant, Get, Gru, Lstm, Op, Rnn, Slice
 
-MAX_STEPS = 512
-"""Steps of all layers and directions together that are unrolled; each is about fifteen ops."""
+_ORDER = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
+"""Where the rows of the IR's gates lie among PyTorch's."""
 
 
 class Cell(NamedTuple):
-    """Weights of one layer in one direction: w_ih [G H, I], w_hh [G H, H], biases [G H] or None, w_hr [P, H]."""
+    """Weights of one layer in one direction: w [G H, I], r [G H, H], biases [G H], gates in the order of the IR."""
 
-    w_ih: Op
-    w_hh: Op
-    b_ih: Op | None
-    b_hh: Op | None
-    w_hr: Op | None
-
-
-State = tuple[Op, ...]
-Step = Callable[[Node, Cell, Op, State], State]
+    w: Constant
+    r: Constant
+    b: Constant
+    rb: Constant
 
 
-def _function(node: Node, x: Op, name: str) -> Op:
-    return Unary(x, name, loc=node.loc)
-
-
-def _gate(node: Node, x: Op, index: int, count: int) -> Op:
-    size = x.shape[-1] // count
-    return Slice(x, (0, index * size), (x.shape[0], (index + 1) * size), (1, 1), loc=node.loc)
-
-
-def _lstm(node: Node, cell: Cell, x: Op, state: State) -> State:
-    h, c = state
-    gates = Add(x, Dense(h, cell.w_hh, cell.b_hh, loc=node.loc), loc=node.loc)
-    i, f, g, o = (_gate(node, gates, k, 4) for k in range(4))
-    kept = Mul(_function(node, f, "sigmoid"), c, loc=node.loc)
-    new = Mul(_function(node, i, "sigmoid"), _function(node, g, "tanh"), loc=node.loc)
-    c = Add(kept, new, loc=node.loc)
-    h = Mul(_function(node, o, "sigmoid"), _function(node, c, "tanh"), loc=node.loc)
-    return (h if cell.w_hr is None else Dense(h, cell.w_hr, loc=node.loc)), c
-
-
-def _gru(node: Node, cell: Cell, x: Op, state: State) -> State:
-    (h,) = state
-    own = Dense(h, cell.w_hh, cell.b_hh, loc=node.loc)
-    r, z = (
-        _function(node, Add(_gate(node, x, k, 3), _gate(node, own, k, 3), loc=node.loc), "sigmoid") for k in range(2)
-    )
-    n = Add(_gate(node, x, 2, 3), Mul(r, _gate(node, own, 2, 3), loc=node.loc), loc=node.loc)
-    n = _function(node, n, "tanh")
-    # (1 - z) n + z h = n + z (h - n)
-    return (Add(n, Mul(z, Sub(h, n, loc=node.loc), loc=node.loc), loc=node.loc),)
-
-
-def _plain(function: str) -> Step:
-    def step(node: Node, cell: Cell, x: Op, state: State) -> State:
-        total = Add(x, Dense(state[0], cell.w_hh, cell.b_hh, loc=node.loc), loc=node.loc)
-        if function == "relu":
-            from edgec.ops import Relu
-
-            return (Relu(total, loc=node.loc),)
-        return (_function(node, total, "tanh"),)
-
-    return step
-
-
-@imports("lstm.input")
-def lstm(node: Node) -> tuple[Op, ...]:
-    states = node.ops("hx")
-    if len(states) != 2:
-        node.malformed(f"{len(states)} states of an LSTM")
-    return _layers(node, _lstm, states)
-
-
-@imports("gru.input")
-def gru(node: Node) -> tuple[Op, ...]:
-    return _layers(node, _gru, [node.op("hx")])
-
-
-@imports("rnn_tanh.input", "rnn_relu.input")
-def rnn(node: Node) -> tuple[Op, ...]:
-    return _layers(node, _plain("relu" if "relu" in node.operator else "tanh"), [node.op("hx")])
-
-
-def _layers(node: Node, step: Step, states: list[Op]) -> tuple[Op, ...]:
+@imports("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input")
+def recurrent(node: Node) -> tuple[Op, ...]:
     """Output [T, N, D H] (or batch first), and the last states [L D, N, H]."""
+    kind = node.operator.removeprefix("aten.").removesuffix(".input")
+    states = node.ops("hx") if kind == "lstm" else [node.op("hx")]
+    if len(states) != (2 if kind == "lstm" else 1):
+        node.malformed(f"{len(states)} states of {kind}")
     x = node.floating("input")
     layers, directions = node.integer("num_layers"), 1 + node.flag("bidirectional")
     biases, first = node.flag("has_biases"), node.flag("batch_first")
@@ -110,25 +51,17 @@ def _layers(node: Node, step: Step, states: list[Op]) -> tuple[Op, ...]:
         node.malformed(f"a sequence of {list(x.shape)}")
     if first and not single:
         x = transposed(node, x, (1, 0, 2))
-    steps = x.shape[0]
-    total = steps * layers * directions
-    node.require(
-        0 < total <= MAX_STEPS,
-        f"{total} steps of a recurrent layer",
-        why=f"{layers} layers, {directions} directions, {steps} steps; at most {MAX_STEPS} are unrolled",
-        remedy="export one step with the state as input and output",
-    )
-    cells = _cells(node, layers * directions, biases)
+    cells = _cells(node, kind, layers * directions, biases)
     last: list[list[Op]] = [[] for _ in states]
     for layer in range(layers):
         outputs = []
         for direction in range(directions):
             index = layer * directions + direction
-            start = tuple(_row(node, s, index) for s in states)
-            sequence, end = _run(node, step, cells[index], x, start, backwards=direction == 1)
-            outputs.append(sequence)
-            for place, value in zip(last, end, strict=True):
-                place.append(value)
+            start = [_row(node, s, index) for s in states]
+            whole = _layer(node, kind, cells[index], x, start, reverse=direction == 1)
+            outputs.append(Get(whole, 0, loc=node.loc))
+            for k, rows in enumerate(last, start=1):
+                rows.append(Get(whole, k, loc=node.loc))
         x = Concat(tuple(outputs), 2, loc=node.loc) if directions == 2 else outputs[0]
     finals = [_stacked(node, rows) for rows in last]
     if single:
@@ -139,33 +72,59 @@ def _layers(node: Node, step: Step, states: list[Op]) -> tuple[Op, ...]:
     return x, *finals
 
 
-def _cells(node: Node, count: int, biases: bool) -> list[Cell]:
+def _layer(node: Node, kind: str, cell: Cell, x: Op, start: list[Op], *, reverse: bool) -> Op:
+    w, r, b, rb = cell
+    both = _sum(b, rb)
+    if kind == "lstm":
+        return Lstm(x, w, r, both, start[0], start[1], reverse=reverse, loc=node.loc)
+    if kind == "gru":  # the candidate's recurrent bias stays inside its reset gate
+        units = r.shape[1]
+        inner = constant_op(rb.data[2 * units :].copy(), rb.loc)
+        outer = np.concatenate([both.data[: 2 * units], b.data[2 * units :]])
+        b = constant_op(outer, b.loc)
+        return Gru(x, w, r, b, start[0], inner, True, reverse=reverse, loc=node.loc)
+    return Rnn(x, w, r, both, start[0], ("relu" if "relu" in kind else "tanh",), reverse, loc=node.loc)
+
+
+def _sum(b: Constant, rb: Constant) -> Constant:
+    return constant_op(b.data + rb.data, tuple(dict.fromkeys(b.loc + rb.loc)))
+
+
+def _cells(node: Node, kind: str, count: int, biases: bool) -> list[Cell]:
     params = [node.weights(p) for p in node.ops("params")]
-    plain = 4 if biases else 2
-    if len(params) not in (plain * count, (plain + 1) * count):
+    each = 4 if biases else 2
+    node.require(
+        len(params) != (each + 1) * count,
+        "an LSTM with projections",
+        remedy="train it with proj_size=0, or write the projection as a layer behind it",
+    )
+    if len(params) != each * count:
         node.malformed(f"{len(params)} weights for {count} cells")
-    each = len(params) // count
     cells = []
     for k in range(count):
-        w_ih, w_hh, *rest = params[k * each : (k + 1) * each]
-        b_ih, b_hh = rest[:2] if biases else (None, None)
-        cells.append(Cell(w_ih, w_hh, b_ih, b_hh, rest[-1] if each > plain else None))
+        parts = [_ordered(node, kind, p) for p in params[k * each : (k + 1) * each]]
+        if not biases:
+            zeros = constant_op(np.zeros(parts[0].shape[0], parts[0].format.dtype), node.loc)
+            parts += [zeros, zeros]
+        cells.append(Cell(*parts))
     return cells
 
 
-def _run(node: Node, step: Step, cell: Cell, x: Op, state: State, *, backwards: bool) -> tuple[Op, State]:
-    """All steps of one cell over x [T, N, I]: outputs [T, N, H] in the order of time, and the last state."""
-    inputs = Dense(x, cell.w_ih, cell.b_ih, loc=node.loc)
-    rows: list[Op] = []
-    order = range(x.shape[0])
-    for t in reversed(order) if backwards else order:
-        state = step(node, cell, _row(node, inputs, t), state)
-        rows.append(state[0])
-    return _stacked(node, rows[::-1] if backwards else rows), state
+def _ordered(node: Node, kind: str, op: Op) -> Constant:
+    """The gates' rows in the order of the IR."""
+    node.require(isinstance(op, Constant) and op.format.is_float, "weights of a recurrent layer that are not floats")
+    assert isinstance(op, Constant)
+    order = _ORDER.get(kind)
+    if order is None:
+        return op
+    if not op.shape or op.shape[0] % len(order):
+        node.malformed(f"{list(op.shape)} rows for {len(order)} gates")
+    apart = op.data.reshape(len(order), op.shape[0] // len(order), *op.shape[1:])
+    return constant_op(apart[list(order)].reshape(op.shape), op.loc)
 
 
 def _row(node: Node, x: Op, index: int) -> Op:
-    """x[index] of [T, N, K]."""
+    """x[index] of [L D, N, H]."""
     if not 0 <= index < x.shape[0]:
         node.malformed(f"state {index} of {list(x.shape)}")
     starts, stops = (index, 0, 0), (index + 1, *x.shape[1:])

@@ -139,7 +139,7 @@ def fit_delay(target: Target, designs: Sequence[Measured]) -> Target:
         rest = base - np.sum(slopes, axis=0)
         rows = [{n: s[i] for n, s in zip(names, slopes, strict=True)} for i in range(len(designs))]
         left = [max(w - r, 0.1 * w) for w, r in zip(wanted, rest, strict=True)]
-        step = least_squares(rows, left, names, pull=0.05)
+        step = least_squares(rows, left, names, pull=0.01)
         factors = {n: factors[n] * (0.5 + 0.5 * step[n]) for n in names}
     return scaled(target, "delay", every(factors))
 

@@ -42,15 +42,16 @@ def run_program(
     *,
     core: str = HOST,
     layers: bool = True,
+    flags: Sequence[str] = (),
     timeout: float = 1800.0,
 ) -> CRun:
     """Run the artefact's code on `frames` of codes [F, *shape], on this machine or on `core` under QEMU.
 
-    `layers`: also what every step made. Raises E06xx for tools that are missing or fail, E0506 for a program that
+    `layers`: also what every step made. `flags`: for compiler and linker, say of a sanitizer. Raises E06xx for tools that are missing or fail, E0506 for a program that
     ends in another way than it should."""
     interface = artefact.manifest["interface"]
     main = interface["testbench"]["file"]
-    return run_sources(artefact.path, main, interface, frames, core=core, layers=layers, timeout=timeout)
+    return run_sources(artefact.path, main, interface, frames, core=core, layers=layers, flags=flags, timeout=timeout)
 
 
 def run_plan(plan: BuildPlan, frames: Mapping[str, np.ndarray], **options: Any) -> CRun:
@@ -75,12 +76,13 @@ def run_sources(
     count_steps: bool = False,
     flags: Sequence[str] = (),
     compiler: str | None = None,
+    linker: str | None = None,
     timeout: float = 600.0,
 ) -> CRun:
     """Compile the sources below `root` with the test program `main`, run it on `frames`, read what it wrote.
 
-    `flags` are added for compiler and linker. `count_instructions`: of an inference, on Arm cores; without layers.
-    `count_steps`: of every step as well, which adds some eight instructions to each."""
+    `flags` are added for compiler and linker, which are `compile_c`'s. `count_instructions`: of an inference, on Arm
+    cores; without layers. `count_steps`: of every step as well, which adds some eight instructions to each."""
     count = len(next(iter(frames.values()), ()))
     name = interface["name"]
     with tempfile.TemporaryDirectory(prefix="edgec-run-") as scratch:
@@ -89,7 +91,7 @@ def run_sources(
         trace += [f"-D{name.upper()}_REGION"] if count_instructions else []
         program = compile_c(
             [root / f for f in [*interface["files"], main]], folder / "program", core=core, compiler=compiler,
-            flags=[*FLAGS, *WARNINGS, *trace, *flags], link_flags=flags,
+            linker=linker, flags=[*FLAGS, *WARNINGS, *trace, *flags], link_flags=flags,
             include_dirs=[root / "include", root / "src"], timeout=timeout,
         )  # fmt: skip
         (folder / "inputs.bin").write_bytes(packed(interface["inputs"], frames))
@@ -100,18 +102,20 @@ def run_sources(
     return CRun(
         {a["name"]: outputs[a["name"]].reshape(count, *a["shape"]) for a in interface["outputs"]},
         {p["layer"]: _placed(found[p["layer"]], p) for p in interface["probes"]} if layers else {},
-        *_counted(done, count, len(interface["probes"]), count_steps),
+        *_counted(done, count, [p["step"] for p in interface["probes"]], count_steps),
     )
 
 
-def _counted(done: Run | None, frames: int, steps: int, each: bool) -> tuple[int | None, tuple[int, ...]]:
-    """Instructions of an inference, and of its parts if they were marked."""
+def _counted(done: Run | None, frames: int, probes: Sequence[int], each: bool) -> tuple[int | None, tuple[int, ...]]:
+    """Instructions of an inference, and of its steps if they were marked; `probes` are the steps that end at a mark."""
     if done is None or done.instructions is None or not frames or not done.regions:
         return None, ()
-    parts = np.array(done.each[: frames * (steps + 1)], np.int64)
-    if not each or done.regions != frames * (steps + 1) or len(parts) != done.regions:
+    places = [*probes, max(probes, default=-1) + 1]
+    if not each or done.regions != frames * len(places) or len(done.each) != done.regions:
         return done.instructions // frames, ()
-    return done.instructions // frames, tuple((parts.reshape(frames, steps + 1).sum(axis=0) // frames).tolist())
+    found = np.zeros(places[-1] + 1, np.int64)
+    np.add.at(found, places, np.array(done.each, np.int64).reshape(frames, -1).sum(axis=0))
+    return done.instructions // frames, tuple((found // frames).tolist())
 
 
 def _start(program: Path, core: str, words: list[str], folder: Path, timeout: float, count: bool) -> Run | None:

@@ -109,7 +109,7 @@ def test_control_flow_that_depends_on_data() -> None:
         (nn.Linear(2, 2).eval(), (torch.zeros(1, 3),), "E0308", "torch.export cannot"),
         (nn.Linear(2, 2).eval().to(torch.bfloat16), (torch.zeros(1, 2, dtype=torch.bfloat16),), "E0304", "bfloat16"),
         (nn.Embedding(4, 2).eval(), (torch.zeros(1, dtype=torch.int64),), "E0307", "index"),
-        (nn.LSTM(2, 2).eval(), (torch.zeros(513, 1, 2),), "E0304", "at most 512"),
+        (nn.LSTM(2, 2, proj_size=1).eval(), (torch.zeros(3, 1, 2),), "E0304", "projections"),
         (nn.MaxPool2d(2, return_indices=True).eval(), (torch.zeros(1, 1, 4, 4),), "E0304", "index of a maximum"),
         (nn.ReplicationPad2d(1).eval(), (torch.zeros(1, 1, 4, 4, dtype=torch.complex64),), "E0304", "complex64"),
         (Call(lambda x: x.to(torch.int32)).eval(), (torch.zeros(2),), "E0304", "PyTorch truncates"),
@@ -162,7 +162,7 @@ def test_all_refusals_at_once_with_the_path_of_the_module() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stage = nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 2).eval())
+            self.stage = nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 2, proj_size=1).eval())
 
         def forward(self, x: torch.Tensor):
             y = self.stage[0](x)

@@ -498,15 +498,13 @@ def recurrent(d: Draw, o: str) -> Case:
     layers, hidden, inputs, both = d.int(1, 2), d.int(1, 4), d.int(1, 4), bool(d.int(0, 1))
     bias, first, steps = bool(d.int(0, 1)), bool(d.int(0, 1)), d.int(1, 4)
     name = o.split(".")[0]
-    proj = 1 if name == "lstm" and hidden > 1 and d.int(0, 1) else 0
     gates = {"lstm": 4, "gru": 3}.get(name, 1)
-    out, params = proj or hidden, []
+    out, params = hidden, []
     for layer in range(layers):
         for _ in range(1 + both):
             wide = inputs if layer == 0 else out * (1 + both)
             params += [d.normal(gates * hidden, wide), d.normal(gates * hidden, out)]
             params += [d.normal(gates * hidden), d.normal(gates * hidden)] if bias else []
-            params += [d.normal(proj, hidden)] if proj else []
     h, c = d.normal(layers * (1 + both), 2, out), d.normal(layers * (1 + both), 2, hidden)
     x = d.normal(2, steps, inputs) if first else d.normal(steps, 2, inputs)
     op = overload(o)
