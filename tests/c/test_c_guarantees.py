@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from c_nets import NETS, net, write
-from c_support import need
+from c_nets import NETS, ROOT, net, write
+from c_support import graph_of, inp, need
 
+from edgec.backends.c import plan as plan_c
 from edgec.backends.c.golden import golden_files
+from edgec.backends.c.package import MATH
+from edgec.formats import F32, TensorType
 from edgec.hw.arm.toolchain import compile_c
 from edgec.hw.sim.c_program import FLAGS, WARNINGS
 from edgec.hw.tools.elf import Elf, read_elf
 from edgec.interp import random_frames, run
+from edgec.ops import Unary
+from edgec.ops.elementwise import UNARY_FUNCTIONS
+from edgec.target import load_target
 
-LIBRARY = {
-    "memset", "memcpy", "sqrt", "sqrtf", "exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos", "pow", "powf",
-    "floor", "floorf", "ceil", "ceilf", "rint", "rintf", "fabs", "fabsf",
-}  # fmt: skip
+sys.path.insert(0, str(ROOT / "tests" / "core"))
+from every_op import every_op
+
+MATHEMATICAL = "sqrt exp expm1 log log1p pow erf sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh floor "
+    "ceil rint fabs fmod"
+LIBRARY = {"memset", "memcpy"} | {f"{name}{kind}" for name in MATHEMATICAL.split() for kind in ("", "f")}
 PLATFORM = re.compile(r"__aeabi_\w+|_GLOBAL_OFFSET_TABLE_")
 """What compilers call for arithmetic that a processor lacks, and how position-independent code finds data."""
 CODE_LIMIT = 60_000
@@ -264,3 +273,24 @@ def test_headers_from_cpp(name: str, tmp_path: Path) -> None:
     done = subprocess.run([*map(str, words), "-o", str(tmp_path / "app")], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert subprocess.run([tmp_path / "app"], timeout=60).returncode == 0
+
+
+def test_every_op_calls_a_few_functions_only(tmp_path: Path) -> None:
+    """Whatever the op, and every function of floats: the short list, and no data that can be written."""
+    ops = [op for op in every_op() if isinstance(op.type, TensorType)]
+    floats = [Unary(inp(F32, 2, 3), f) for f in sorted(UNARY_FUNCTIONS) if f != "not"]
+    called: set[str] = set()
+    for k, op in enumerate([*ops, *floats]):
+        made = plan_c(graph_of(op), load_target("host"), {"name": "one"})
+        root = write(made, tmp_path / str(k))
+        for source in made.interface["files"]:
+            places = [root / "include", root / "src"]
+            flags = ["-std=c99", "-O1", "-fno-stack-protector"]
+            out = compile_c([root / source], root / "one.o", core="host", link=False, flags=flags, include_dirs=places)
+            elf = read_elf(out)
+            assert elf.data == 0, op
+            called |= {s for s in elf.undefined if not s.startswith("one_") and not PLATFORM.fullmatch(s)}
+    assert called <= LIBRARY, called - LIBRARY
+    assert {"exp", "tanh"} <= called
+    missed = {name for name in called & LIBRARY - {"memset", "memcpy"} if not MATH.fullmatch(f"{name}(")}
+    assert not missed  # the packages link the mathematical library for all of them
