@@ -14,6 +14,7 @@ from edgec.backends.c.emit import Sources, function
 from edgec.backends.c.family import family_of
 from edgec.backends.c.fold import folded
 from edgec.backends.c.functions import TRANSCENDENTAL
+from edgec.backends.c.package import package_files
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step, scheduled
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType
@@ -58,12 +59,14 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         f"src/{name}_constants.h": sources.constants_header(),
         f"src/{name}_constants.c": sources.constants_source(),
     }
+    facts = interface(schedule, sources, target.name if target is not None and "core" in target.options else None)
+    files |= package_files(facts, model)
     kernels = tuple(kernel(k, step) for k, step in enumerate(schedule.steps))
     return BuildPlan(
         "c",
         {path: text.encode() for path, text in files.items()},
         kernels,
-        interface(schedule, sources, target.name if target is not None and "core" in target.options else None),
+        facts,
         network_id=network_id(schedule),
         graph=graph,
     )

@@ -136,6 +136,18 @@ static inline float @round_half(float x) { return @from_half(@to_half(x)); }
 """
 
 
+ALIGNED = """\
+/* For the definition of an arena: `static @_ALIGNED uint8_t arena[@_ARENA_BYTES];` */
+#if defined(__GNUC__)
+#define @_ALIGNED __attribute__((aligned(16)))
+#elif defined(_MSC_VER)
+#define @_ALIGNED __declspec(align(16))
+#else
+#define @_ALIGNED _Alignas(16)
+#endif
+"""
+
+
 def place(buffer: Buffer, schedule: Schedule, labels: Mapping[Buffer, str], *, const: bool) -> str:
     """The expression of a buffer inside the function that runs the model."""
     if buffer.place != "arena":
@@ -201,6 +213,7 @@ class Sources:
             f"#define {upper}_ARENA_BYTES {max(s.memory.arena, 1)}",
             f"#define {upper}_ARENA_ALIGNMENT 16",
             f"#define {upper}_CONSTANT_BYTES {self.constant_bytes}",
+            *ALIGNED.replace("@", upper).splitlines(),
         ]
         for which, views, labels in (("INPUT", s.inputs, self.inputs), ("OUTPUT", s.outputs, self.outputs)):
             for label, view in views.items():

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from edgec.backends.c.golden import golden_files
+
 MAIN = """\
 /* Runs the model on every frame of a file, for tests.
 
@@ -20,16 +22,13 @@ MAIN = """\
 
 #include "{name}.h"
 
-#if defined({upper}_REGION) /* counting: the instructions of an inference lie between two marks */
+#if defined({upper}_REGION) /* counting: the instructions of an inference, or of a step, lie between two marks */
 #include "edgec_region.h"
 #else
 #define edgec_region()
 #endif
 
-#if defined(__GNUC__)
-__attribute__((aligned({upper}_ARENA_ALIGNMENT)))
-#endif
-static uint8_t arena[{upper}_ARENA_BYTES];
+static {upper}_ALIGNED uint8_t arena[{upper}_ARENA_BYTES];
 {buffers}
 
 static FILE *layers = 0;
@@ -38,9 +37,11 @@ void {name}_trace(int tensor, const void *data);
 
 void {name}_trace(int tensor, const void *data) {{
   static const uint32_t bytes[] = {{{bytes}}};
+  edgec_region();
   if (layers != 0 && fwrite(data, 1, bytes[tensor], layers) != bytes[tensor]) {{
     layers = 0;
   }}
+  edgec_region();
 }}
 
 int main(int argc, char **argv) {{
@@ -78,10 +79,11 @@ int main(int argc, char **argv) {{
 def simulation_files(
     interface: Mapping[str, Any], inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """`sim/NAME_main.c` and the golden frames in the files that it reads."""
+    """`sim/NAME_main.c`, the golden frames in the file that it reads, and some of them as C with a program around."""
     name = interface["name"]
     main = main_source(interface)
     files = {f"sim/{name}_main.c": main.encode(), "sim/inputs.bin": packed(interface["inputs"], inputs)}
+    files |= golden_files(interface, inputs, outputs)
     facts = {"file": f"sim/{name}_main.c", "frames": len(next(iter(inputs.values()), ()))}
     return files, facts
 
