@@ -27,8 +27,8 @@ from edgec.target import load_target
 sys.path.insert(0, str(ROOT / "tests" / "core"))
 from every_op import every_op
 
-MATHEMATICAL = "sqrt exp expm1 log log1p pow erf sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh floor "
-    "ceil rint fabs fmod"
+MATHEMATICAL = """sqrt exp expm1 log log1p pow erf sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
+floor ceil rint fabs fmod"""
 LIBRARY = {"memset", "memcpy"} | {f"{name}{kind}" for name in MATHEMATICAL.split() for kind in ("", "f")}
 PLATFORM = re.compile(r"__aeabi_\w+|_GLOBAL_OFFSET_TABLE_")
 """What compilers call for arithmetic that a processor lacks, and how position-independent code finds data."""
