@@ -1,4 +1,4 @@
-"""A network of the size of ResNet-50 (arXiv 1512.03385, table 1): 25.6 M weights of int8, random, for a test of scale."""
+"""A network of the size of ResNet-50 (arXiv 1512.03385, table 1): 25.6 M weights of int8, random, to measure scale."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 from edgec.backends.c.codes import CTYPES
 from edgec.backends.c.numerals import initialisers
 
+
 class Constants:
     """Arrays by content, and functions that several steps call. `array` gives the C name of an array.
 

@@ -44,8 +44,8 @@ def run_program(
 ) -> CRun:
     """Run the artefact's code on `frames` of codes [F, *shape], on this machine or on `core` under QEMU.
 
-    `layers`: also what every step made. `flags`: for compiler and linker, say of a sanitizer. Raises E06xx for tools that are missing or fail, E0506 for a program that
-    ends in another way than it should."""
+    `layers`: also what every step made. `flags`: for compiler and linker, say of a sanitizer. Raises E06xx for tools
+    that are missing or fail, E0506 for a program that ends in another way than it should."""
     interface = artefact.manifest["interface"]
     main = interface["testbench"]["file"]
     return run_sources(artefact.path, main, interface, frames, core=core, layers=layers, flags=flags, timeout=timeout)

@@ -45,6 +45,7 @@ from edgec.rounding import OVERFLOWS, ROUNDINGS
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from every_op import every_op
 
+
 def tolerance(op: Op) -> float:
     """binary16 rounds to 11 bits, after sums in another order."""
     return 2e-3 if any(o.format == F16 for o in (op, *op.operands) if isinstance(o.type, TensorType)) else 1e-5
@@ -55,7 +56,11 @@ OPS = every_op()
 
 @pytest.mark.parametrize("op", OPS, ids=[f"{i}-{o.mnemonic}" for i, o in enumerate(OPS)])
 def test_every_op(op: Op) -> None:
-    graph = graph_of(*(Get(op, i) for i in range(len(op.type.elements)))) if isinstance(op.type, TupleType) else graph_of(op)
+    graph = (
+        graph_of(*(Get(op, i) for i in range(len(op.type.elements))))
+        if isinstance(op.type, TupleType)
+        else graph_of(op)
+    )
     assert not unsupported(graph)
     check(graph, tolerance=tolerance(op))
 
