@@ -1,6 +1,5 @@
 """Re-encodes tensors of unsigned bytes inside a network as signed ones: the same values, codes 128 less.
 
-
 Vector code for processors multiplies signed bytes by signed bytes. Nothing is rounded anew, and the borders of the
 network keep their formats: an unsigned input is re-encoded by a `Requantize` of its own, which moves codes only.
 """
