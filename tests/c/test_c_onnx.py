@@ -15,9 +15,9 @@ sys.path.insert(0, str(ROOT / "bench"))
 import onnx_backend_score as score  # noqa: E402
 import onnx_on_c  # noqa: E402
 
-EVERY = 19
+EVERY = 37
 """Of the tests in the order of their names, one in so many is tried every time."""
-SANITIZED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def refused_or_failed(verdicts):
 
 def test_a_sample_passes_under_sanitizers(node_tests):
     passed = [(t.name, cases) for t in node_tests[::EVERY] for verdict, cases in [score.score(t)] if verdict == "pass"]
-    assert len(passed) > 60
+    assert len(passed) > 30
     bad = refused_or_failed(onnx_on_c.on_c(passed, SANITIZED))
     assert not bad, "\n".join(bad)
 

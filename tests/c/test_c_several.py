@@ -46,7 +46,7 @@ from edgec.ops import (
     integers,
 )
 
-SANITIZE = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZE = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 def run_on(graph: Graph, **codes: np.ndarray) -> None:
