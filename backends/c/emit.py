@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgec import __version__
+from edgec.backends.c import half
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.int8.match import ByteLayer
@@ -104,36 +105,6 @@ def comment(text: str) -> str:
     """`text` as one comment, whatever it holds."""
     clean = "".join(ch if ch.isprintable() and ch.isascii() else "?" for ch in text)
     return f"/* {clean[:300].replace('*/', '* /').replace('/*', '/ *')} */"
-
-
-HALF = """\
-/* binary16 is kept as its bits and computed in binary32. */
-static inline float @from_half(uint16_t h) {
-  const uint32_t sign = (uint32_t)(h >> 15) << 31, e = (h >> 10) & 31u, m = h & 1023u;
-  union { uint32_t u; float f; } v;
-  if (e == 31) { v.u = sign | 0x7f800000u | (m << 13); return v.f; }
-  if (e == 0) { v.f = (float)m * 0x1p-24f; v.u |= sign; return v.f; }
-  v.u = sign | ((e + 112u) << 23) | (m << 13);
-  return v.f;
-}
-
-static inline uint16_t @to_half(float x) {
-  union { float f; uint32_t u; } v;
-  v.f = x;
-  const uint32_t sign = (v.u >> 16) & 0x8000u, a = v.u & 0x7fffffffu;
-  if (a > 0x7f800000u) { return (uint16_t)(sign | 0x7e00u); }
-  if (a >= 0x477ff000u) { return (uint16_t)(sign | 0x7c00u); }
-  if (a < 0x38800000u) { /* subnormal: the unit is 2^-24 */
-    union { uint32_t u; float f; } w;
-    w.u = a;
-    w.f = w.f * 0x1p24f + 0x1p23f;
-    return (uint16_t)(sign | ((w.u - 0x4b000000u) & 0xffffu));
-  }
-  return (uint16_t)(sign | ((a - 0x38000000u + 0xfffu + ((a >> 13) & 1u)) >> 13));
-}
-
-static inline float @round_half(float x) { return @from_half(@to_half(x)); }
-"""
 
 
 ALIGNED = """\
@@ -259,8 +230,7 @@ class Sources:
         ]
         head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
-        if "_half(" in bodies:
-            head.append(HALF.replace("@", f"{self.name}_"))
+        head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies)]
         shared = "\n".join(self.constants.functions.values())
         if shared:
             guarded = [

@@ -211,7 +211,7 @@ def overflow(body: Body, a: Scalar, lo: int, hi: int, rule: Overflow) -> Scalar:
             return wrapped(body, "+", a, constant(0), lo, hi)
         moved = subtract(body, a, constant(base))
         kind = integer_type(min(moved.lo, 0), max(moved.hi, span))
-        low = body.let(f"({kind})(({kind}){moved.code} & {integer(span - 1)})", 0, span - 1)
+        low = body.let(f"({integer_type(0, span - 1)})(({kind}){moved.code} & {integer(span - 1)})", 0, span - 1)
         return maximum(body, add(body, low, constant(base)), lo)
     if rule == "saturate_symmetric" and lo < 0:
         lo = -hi
