@@ -13,10 +13,12 @@ MAIN = """\
    usage: {name}_main INPUTS OUTPUTS [LAYERS]
 
    INPUTS holds frame after frame, each the input tensors one after the other; OUTPUTS gets the same of the outputs,
-   and LAYERS, where the model is compiled with -D{upper}_TRACE={name}_trace, what every step made. */
+   and LAYERS, where the model is compiled with -D{upper}_TRACE={name}_trace, what every step made. With
+   -D{upper}_REGION as well, LAYERS is the number of the step whose instructions are counted. */
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "{name}.h"
 
@@ -33,15 +35,23 @@ static uint8_t arena[{upper}_ARENA_BYTES];
 {buffers}
 
 static FILE *layers = 0;
+static int counted = -1;
 
 void {name}_trace(int step, const void *data);
 
+#if defined({upper}_REGION)
+void {name}_trace(int step, const void *data) {{
+  (void)data;
+  if (step == counted || step + 1 == counted) {{ edgec_region(); }}
+}}
+#else
 void {name}_trace(int step, const void *data) {{
   static const uint32_t bytes[] = {{{bytes}}};
   if (layers != 0 && fwrite(data, 1, bytes[step], layers) != bytes[step]) {{
     layers = 0;
   }}
 }}
+#endif
 
 int main(int argc, char **argv) {{
   FILE *in = argc > 2 ? fopen(argv[1], "rb") : 0;
@@ -50,22 +60,24 @@ int main(int argc, char **argv) {{
     fprintf(stderr, "usage: {name}_main INPUTS OUTPUTS [LAYERS]\\n");
     return 2;
   }}
-  if (argc > 3) {{
-    layers = fopen(argv[3], "wb");
-  }}
+#if defined({upper}_REGION)
+  counted = argc > 3 ? atoi(argv[3]) : counted;
+#else
+  layers = argc > 3 ? fopen(argv[3], "wb") : 0;
+#endif
   long frames = 0;
   for (;; frames++) {{
 {reads}
-    edgec_region();
+    if (counted <= 0) {{ edgec_region(); }}
     const int wrong = {name}_run({arguments}, arena);
-    edgec_region();
+    if (counted < 0) {{ edgec_region(); }}
     if (wrong != 0) {{
       fprintf(stderr, "the arena is not aligned\\n");
       return 1;
     }}
 {writes}
   }}
-  if (fclose(out) != 0 || (argc > 3 && (layers == 0 || fclose(layers) != 0))) {{
+  if (fclose(out) != 0 || (counted < 0 && argc > 3 && (layers == 0 || fclose(layers) != 0))) {{
     fprintf(stderr, "the results could not be written\\n");
     return 1;
   }}
