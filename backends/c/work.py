@@ -37,18 +37,21 @@ CHAINS = 4
 KINDS = {
     "step": "a step of portable code: its call and the beginnings of its loops",
     "byte": "a byte read or written by a step",
+    "row": "a row of an image that is written with a margin around it",
     "mac_i8": "a multiply-accumulate of 8-bit operands",
     "mac_i16": "a multiply-accumulate of 16-bit operands",
     "mac_i64": "a multiply-accumulate in 64 bits",
     "mac_f32": "a multiply-accumulate in single precision",
     "mac_f64": "a multiply-accumulate in double precision",
     "tap": "a run of multiply-accumulates begun: one place of a window, one row of a product",
-    "pool": "an element that a pooling or reducing loop visits",
+    "pool": "an element that an average, a sum or a normalisation visits",
     "mean": "a result of an average",
+    "max": "an element that the search for a largest one visits",
     "rescale": "a result of a step with a rescaling to another scale",
     "element": "a result of another elementwise operation",
     "double": "a function in double precision",
     "copy": "an element copied into scratch memory",
+    "clear": "a byte of scratch memory set before",
     "dot": "a dot-product instruction of 16 bytes, or its place in a chain that leaves the multipliers idle",
     "dot_load": "a vector load of dot-product code beyond one for each dot product",
     "dot_rescale": "a vector instruction that rescales, saturates or stores sums",
@@ -82,6 +85,9 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         found["step"] += 1
         found["byte"] += step.result.tensor.size * step.result.format.dtype.itemsize
         found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
+        y = schedule.views[step.result]
+        if any(y.buffer.halo):
+            found["row"] += y.shape[0] * y.shape[2]
         for op in step.ops:
             _portable(found, op)
     return {kind: float(count) for kind, count in found.items() if count}
@@ -93,11 +99,13 @@ def _portable(found: Counter[str], op: Op) -> None:
         taps = _taps(op)
         found["tap"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
-    elif isinstance(op, AvgPool | MaxPool):
+    elif isinstance(op, AvgPool):
         found["pool"] += _visited(op)
-        found["mean"] += size if isinstance(op, AvgPool) else 0
+        found["mean"] += size
+    elif isinstance(op, MaxPool):
+        found["max"] += _visited(op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
-        found["pool"] += op.x.tensor.size
+        found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
     elif isinstance(op, Softmax):  # twice the exponential of every element; that of the largest, exp(0), is quick
         found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
@@ -163,7 +171,7 @@ def _dot(found: Counter[str], schedule: Schedule, step: Step) -> None:
     x, y = schedule.views[layer.op.x], schedule.views[step.result]
     if step.scratch is not None:
         found["copy"] += x.size
-        found["byte"] += step.scratch.buffer.elements
+        found["clear"] += step.scratch.buffer.elements
         x = step.scratch
     if layer.depthwise:
         channels, rows, places = len(layer.weights), y.shape[2], y.shape[3]

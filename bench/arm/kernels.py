@@ -67,6 +67,21 @@ def depthwise(channels: int, height: int, width: int, stride: int = 1, relu: boo
     return make
 
 
+def chain(channels: int, outputs: int, height: int, width: int) -> Layer:
+    """Pointwise, depthwise, pointwise, window: results with the margins that the next one reads."""
+
+    def make(rng: np.random.Generator, name: str) -> Op:
+        y = _input((1, channels, height, width), name)
+        for k, (o, kernel, groups) in enumerate([(outputs, 1, 1), (outputs, 3, outputs), (outputs, 1, 1), (channels, 3, 1)]):
+            inputs = y.shape[1]
+            w, label = _codes(rng, o, inputs // groups, kernel, kernel), f"{name}_{k}"
+            y = Conv(y, w, pads=(kernel // 2,) * 4, groups=groups, loc=(label,))
+            y = _rescaled(rng, y, label, True)
+        return y
+
+    return make
+
+
 def portable(channels: int, size: int, kernel: int, groups: int) -> Layer:
     """A convolution that only portable code does."""
 
@@ -90,9 +105,9 @@ def dense(inputs: int, outputs: int, relu: bool = True) -> Layer:
 def residual(channels: int, size: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
         one, other = (_input((1, channels, size, size), f"{name}{k}") for k in "ab")
-        wide = Quantizer(Integer(40), "floor")
-        scaled = [Requantize(v, _numbers(m), _numbers(0), None, wide, loc=(name,)) for v, m in ((one, 811), (other, 2144))]
-        return Requantize(Add(*scaled, loc=(name,)), _numbers(1), _numbers(11), None, OUT, loc=(name,))
+        wide = Quantizer(Integer(32), "floor")
+        scaled = [Requantize(v, _numbers(m), _numbers(0), None, wide, loc=(name,)) for v, m in ((one, 810_808), (other, 2_144_566))]
+        return Requantize(Add(*scaled, loc=(name,)), _numbers(1), _numbers(21), None, OUT, loc=(name,))
 
     return make
 
@@ -156,8 +171,9 @@ GRAPHS: dict[str, list[Layer]] = {
     "windows": [
         conv(3, 16, 40, 40, 3, 2), conv(3, 16, 28, 28, 3), conv(1, 32, 40, 12, 5, 2), conv(16, 16, 24, 24, 3),
         conv(16, 32, 28, 28, 3, 2), conv(32, 32, 14, 14, 3), conv(32, 48, 12, 12, 3, 2, relu=False), conv(64, 64, 7, 7, 3),
-        conv(48, 64, 10, 10, 3), conv(8, 8, 20, 20, 3),
+        conv(48, 64, 10, 10, 3), conv(8, 8, 20, 20, 3), conv(1, 16, 30, 21, 3), conv(1, 48, 32, 8, 7),
     ],
+    "chains": [chain(16, 32, 20, 20), chain(48, 48, 9, 13), chain(64, 64, 30, 5), chain(32, 96, 6, 6)],
     "depthwise": [
         depthwise(8, 40, 40), depthwise(16, 40, 40, 2), depthwise(24, 22, 22), depthwise(32, 20, 12, relu=False),
         depthwise(48, 20, 20, 2), depthwise(64, 22, 6), depthwise(96, 10, 10), depthwise(128, 7, 7, 2),
@@ -169,7 +185,8 @@ GRAPHS: dict[str, list[Layer]] = {
     ],
     "others": [
         portable(16, 12, 5, 16), portable(48, 8, 5, 48), portable(32, 12, 3, 2), portable(64, 6, 1, 4),
-        residual(16, 28), residual(48, 10), residual(64, 6), average(48, 20, 6), average(96, 6, 6), average(240, 4, 4),
+        residual(16, 28), residual(48, 10), residual(64, 6),
+        average(48, 20, 6), average(96, 6, 6), average(240, 4, 4), average(64, 10, 8),
         largest(16, 24), largest(48, 8), ends(4), ends(16), ends(40),
     ],
     "floats": [
