@@ -3,7 +3,7 @@
     python bench/arm_constants.py CORE [--judge MODEL.onnx ...] [--work FILE]
 
 The layers of bench/arm/kernels.py are compiled for CORE, run under QEMU and priced by the core's pipeline model
-(edgec/hw/arm/trace.py); one constant for each kind of work (edgec/backends/c/work.py) is fitted to their cycles. Printed
+(edgec/hw/arm/trace.py); one constant for each kind of work (edgec/target_constants.py: WORK) is fitted to their cycles. Printed
 are the lines of the target file, and how far the constants are off on every kernel of the networks given with --judge,
 which take no part in the fit. FILE keeps the traces. Needs QEMU, LLVM 19 and a compiler for CORE.
 """
@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from edgec import api
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan
-from edgec.backends.c.work import KINDS
 from edgec.hw.arm.trace import trace
 from edgec.hw.sim.c_steps import executed
 from edgec.options import Options
 from edgec.target import load_target
+from edgec.target_constants import WORK
 
 MARKS = 50.0
 """Cycles that are added to every kernel before errors are compared: of these few, calls and marks are a large part."""
@@ -135,7 +135,7 @@ def main() -> None:
     prices = fitted(mine)
     margin = bars(mine, prices)
     print("[constants.cycles]")
-    for kind in KINDS:
+    for kind in WORK:
         if kind in prices:
             low, high = prices[kind] * (1 - margin[kind]), prices[kind] * (1 + margin[kind])
             print(f"{kind} = {{ low = {low:.4g}, nominal = {prices[kind]:.4g}, high = {high:.4g} }}")

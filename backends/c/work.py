@@ -1,4 +1,6 @@
-"""What the steps of C code do, as counts of kinds of work that a target prices with `cycles.KIND`.
+"""What the steps of C code do, as counts of the kinds of work that a target prices with `cycles.KIND`.
+
+`edgec.target_constants.WORK` says what every kind is.
 
 Loops are counted as they are written: taps that lie outside an image are not done, and dot-product code is counted in
 its own instructions, tile by tile.
@@ -34,34 +36,6 @@ from edgec.ops import (
 
 CHAINS = 4
 """Sums that have to be under way at the same time to keep the multipliers busy; fewer wait for each other as these do."""
-KINDS = {
-    "step": "a step of portable code: its call and the beginnings of its loops",
-    "byte": "a byte read or written by a step",
-    "row": "a row of an image that is written with a margin around it",
-    "mac_i8": "a multiply-accumulate of 8-bit operands",
-    "mac_i16": "a multiply-accumulate of 16-bit operands",
-    "mac_i64": "a multiply-accumulate in 64 bits",
-    "mac_f32": "a multiply-accumulate in single precision",
-    "mac_f64": "a multiply-accumulate in double precision",
-    "tap": "a run of multiply-accumulates begun: one place of a window, one row of a product",
-    "pool": "an element that an average, a sum or a normalisation visits",
-    "mean": "a result of an average",
-    "max": "an element that the search for a largest one visits",
-    "rescale": "a result of a step with a rescaling to another scale",
-    "element": "a result of another elementwise operation",
-    "double": "a function in double precision",
-    "copy": "an element copied into scratch memory",
-    "clear": "a byte of scratch memory set before",
-    "dot": "a dot-product instruction of 16 bytes, or its place in a chain that leaves the multipliers idle",
-    "dot_load": "a vector load of dot-product code beyond one for each dot product",
-    "dot_rescale": "a vector instruction that rescales, saturates or stores sums",
-    "dot_run": "a run of bytes begun in dot-product code",
-    "dot_tile": "a tile of dot-product code",
-    "dot_call": "a call of dot-product code",
-    "dot_column": "a column of 16 channels interleaved for a depthwise window",
-    "dot_row": "a row of a depthwise window begun",
-}  # fmt: skip
-"""Every kind of work, in words."""
 
 
 def multiplications(op: Op) -> int:
