@@ -1,11 +1,12 @@
 """Fits the `cycles.*` constants of an Arm core to traces of edgec's own code, and judges them on other networks.
 
-    python bench/arm_constants.py CORE [--judge MODEL.onnx ...] [--work FILE]
+    python bench/arm_constants.py CORE [--judge MODEL.onnx ...] [--work FILE] [--record]
 
 The layers of bench/arm/kernels.py are compiled for CORE, run under QEMU and priced by the core's pipeline model
 (edgec/hw/arm/trace.py); one constant for each kind of work (edgec/target_constants.py: WORK) is fitted to their cycles. Printed
 are the lines of the target file, and how far the constants are off on every kernel of the networks given with --judge,
-which take no part in the fit. FILE keeps the traces. Needs QEMU, LLVM 19 and a compiler for CORE.
+which take no part in the fit. FILE keeps the traces; --record writes those of the other networks to
+tests/hw/data/arm_kernels.json, where a test holds the target file to them. Needs QEMU, LLVM 19 and a compiler for CORE.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from edgec.target_constants import WORK
 
 MARKS = 50.0
 """Cycles that are added to every kernel before errors are compared: of these few, calls and marks are a large part."""
-POWER = 6
+POWER = 4
 """Errors count with this power: the largest decide."""
 LEAST_BAR = 0.1
+RECORD = Path(__file__).parents[1] / "tests/hw/data/arm_kernels.json"
 Row = tuple[str, str, float, dict[str, float]]
 
 
@@ -60,24 +62,34 @@ def _fitted(rows: list[Row]) -> dict[str, float]:
     counts = np.array([[row[3].get(kind, 0.0) for kind in kinds] for row in rows])
     cycles = np.array([row[2] for row in rows])
     a, b = counts / (cycles + MARKS)[:, None], cycles / (cycles + MARKS)
-    weight = np.ones(len(rows))
-    prices = np.zeros(len(kinds))
-    for _ in range(25):
-        prices = _non_negative(a * weight[:, None], b * weight)
+    prices = _non_negative(a, b)
+    for _ in range(80):  # iteratively reweighted, with the step that makes it converge for powers above 3
         error = np.abs(a @ prices - b)
-        weight = np.sqrt(weight * np.maximum(error / error.max(), 0.03) ** ((POWER - 2) / 2))
-        weight /= weight.mean()
+        weight = np.maximum(error / error.max(), 1e-3) ** ((POWER - 2) / 2)
+        prices += (_non_negative(a * weight[:, None], b * weight) - prices) / (POWER - 1)
     return dict(zip(kinds, prices.tolist(), strict=True))
 
 
-def _non_negative(a: NDArray[Any], b: NDArray[Any], sweeps: int = 400) -> NDArray[Any]:
-    """Least squares of a x = b with x >= 0, by coordinate descent."""
+def _non_negative(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Least squares of a x = b with x >= 0 (Lawson and Hanson, Solving Least Squares Problems, 1974, chapter 23)."""
     norm = np.maximum(np.sqrt((a * a).sum(axis=0)), 1e-30)
     a = a / norm
-    gram, right, x = a.T @ a, a.T @ b, np.zeros(a.shape[1])
-    for _ in range(sweeps):
-        for j in range(len(x)):
-            x[j] = max(0.0, x[j] + right[j] - gram[j] @ x) if gram[j, j] > 0 else 0.0
+    x, free = np.zeros(a.shape[1]), np.zeros(a.shape[1], bool)
+    for _ in range(10 * len(x)):
+        slope = np.where(free, -np.inf, a.T @ (b - a @ x))
+        if slope.max() <= 1e-9:
+            break
+        free[slope.argmax()] = True
+        while True:
+            best = np.zeros_like(x)
+            best[free] = np.linalg.lstsq(a[:, free], b, rcond=None)[0]
+            if (best[free] > 0).all():
+                break
+            over = free & (best <= 0)
+            x += min(x[over] / (x[over] - best[over])) * (best - x)
+            free &= x > 1e-12
+            x[~free] = 0.0
+        x = best
     return x / norm
 
 
@@ -117,6 +129,7 @@ def main() -> None:
     parser.add_argument("core")
     parser.add_argument("--judge", nargs="*", default=[])
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     kept: dict[str, list[Row]] = json.loads(given.work.read_text()) if given.work and given.work.is_file() else {}
     target = load_target(given.core)
@@ -144,6 +157,13 @@ def main() -> None:
     if others:
         print("\non other networks")
         judged([row for name in others for row in rows[name]], prices)
+    if given.record:
+        record = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+        record[given.core] = [
+            {"network": n, "kernel": k, "cycles": round(c), "work": w} for name in others for n, k, c, w in rows[name]
+        ]
+        lines = [f"{json.dumps(core)}: [\n" + ",\n".join(map(json.dumps, record[core])) + "\n]" for core in sorted(record)]
+        RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections import Counter
 
 from edgec.backends.c.dot.match import DotLayer
 from edgec.backends.c.dot.pack import BLOCK, LANES, blocks, runs
-from edgec.backends.c.dot.steps import geometry, most_places, split
+from edgec.backends.c.dot.steps import geometry, most_places, split, turn
 from edgec.backends.c.element import TRANSCENDENTAL
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.ops import (
@@ -169,6 +169,8 @@ def _dot(found: Counter[str], schedule: Schedule, step: Step) -> None:
             found["dot"] += tiles * taps * dots
             found["dot_load"] += tiles * taps * max(quads * block.vectors + loads * count - dots, 0)
             found["dot_rescale"] += tiles * count * _rescaling(layer, block.vectors)
+            whole = turn(run // 16, count * block.vectors)
+            found["dot_turn"] += tiles * taps * (run // 16 // whole if whole else 0)
             found["dot_run"] += tiles * taps
             found["dot_tile"] += tiles
 

@@ -47,9 +47,14 @@ def _rescaled(rng: np.random.Generator, x: Op, name: str, relu: bool) -> Op:
     return Relu(y, loc=(name,)) if relu else y
 
 
-def conv(inputs: int, outputs: int, height: int, width: int, kernel: int, stride: int = 1, relu: bool = True) -> Layer:
+def conv(
+    inputs: int, outputs: int, height: int, width: int, kernel: int, stride: int = 1, relu: bool = True, first: bool = False
+) -> Layer:
+    """`first`: it reads the input itself, which dot-product code copies."""
+
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((1, inputs, height, width), name)
+        x = x.operands[0] if first else x
         pad = kernel // 2
         y = Conv(x, _codes(rng, outputs, inputs, kernel, kernel), strides=(stride, stride), pads=(pad,) * 4, loc=(name,))
         return _rescaled(rng, y, name, relu)
@@ -174,6 +179,10 @@ GRAPHS: dict[str, list[Layer]] = {
         conv(48, 64, 10, 10, 3), conv(8, 8, 20, 20, 3), conv(1, 16, 30, 21, 3), conv(1, 48, 32, 8, 7),
     ],
     "chains": [chain(16, 32, 20, 20), chain(48, 48, 9, 13), chain(64, 64, 30, 5), chain(32, 96, 6, 6)],
+    "inputs": [
+        conv(3, 8, 48, 48, 3, 2, first=True), conv(3, 16, 24, 24, 3, first=True), conv(1, 16, 30, 21, 5, 2, first=True),
+        conv(1, 48, 40, 8, 3, first=True), conv(4, 16, 18, 18, 1, first=True), conv(3, 24, 33, 33, 5, 2, first=True),
+    ],
     "depthwise": [
         depthwise(8, 40, 40), depthwise(16, 40, 40, 2), depthwise(24, 22, 22), depthwise(32, 20, 12, relu=False),
         depthwise(48, 20, 20, 2), depthwise(64, 22, 6), depthwise(96, 10, 10), depthwise(128, 7, 7, 2),

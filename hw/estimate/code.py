@@ -49,7 +49,7 @@ def estimate_code(
             time = figure(total(cycles) * (1 / clock), "us", basis, f"cycles at {clock:g} MHz")
             totals["latency_us"] = time
             totals |= _energy(target, time, memory, clock / (default or clock))
-    notes = [f"target {target.name} says nothing of cycles for: {', '.join(missing)}"] if missing else []
+    notes = [f"target {target.name} has no price for {', '.join(missing)}: no cycles"] if missing else []
     return Estimate(target.name, clock, None, rows, totals, dict(target.constants), "", tuple(notes))
 
 
@@ -60,7 +60,10 @@ def _missing(plan: BuildPlan, target: Target) -> list[str]:
 
 
 def _priced(kernel: Kernel, target: Target) -> Quantity:
-    return total(target.constant(f"cycles.{kind}") * count for kind, count in kernel.work.items())
+    """Cycles of the pipeline model, scaled to those of boards as those of a trace are."""
+    counted = total(target.constant(f"cycles.{kind}") * count for kind, count in kernel.work.items())
+    scale = target.constants.get("cycles.trace_scale")
+    return counted if scale is None else product(counted, scale)
 
 
 def _energy(target: Target, time: Figure, memory: Mapping[str, int], speed: float) -> dict[str, Figure]:
