@@ -3,9 +3,9 @@
     python bench/arm_constants.py CORE [--judge MODEL.onnx ...] [--work FILE] [--record]
 
 The layers of bench/arm/kernels.py are compiled for CORE, run under QEMU and priced by the core's pipeline model
-(edgec/hw/arm/trace.py); one constant for each kind of work (edgec/target_constants.py: WORK) is fitted to their cycles. Printed
-are the lines of the target file, and how far the constants are off on every kernel of the networks given with --judge,
-which take no part in the fit. FILE keeps the traces; --record writes those of the other networks to
+(edgec/hw/arm/trace.py); one constant for each kind of work (WORK in edgec/target_constants.py) is fitted to their
+cycles. Printed are the lines of the target file, and how far the constants are off on every kernel of the networks
+given with --judge, which take no part in the fit. FILE keeps the traces; --record writes those of the other networks to
 tests/hw/data/arm_kernels.json, where a test holds the target file to them. Needs QEMU, LLVM 19 and a compiler for CORE.
 """
 
@@ -134,9 +134,7 @@ def main() -> None:
     kept: dict[str, list[Row]] = json.loads(given.work.read_text()) if given.work and given.work.is_file() else {}
     target = load_target(given.core)
     graphs = {name: plan(kernels.graph(name), target, {"name": "net"}) for name in kernels.GRAPHS}
-    others = {
-        Path(m).stem: api.plan(api.compile_model(m, given.core, Options(batch=1))) for m in given.judge
-    }
+    others = {Path(m).stem: api.plan(api.compile_model(m, given.core, Options(batch=1))) for m in given.judge}
     rows: dict[str, list[Row]] = {}
     for name, made in {**graphs, **others}.items():
         if name not in kept:
@@ -162,7 +160,9 @@ def main() -> None:
         record[given.core] = [
             {"network": n, "kernel": k, "cycles": round(c), "work": w} for name in others for n, k, c, w in rows[name]
         ]
-        lines = [f"{json.dumps(core)}: [\n" + ",\n".join(map(json.dumps, record[core])) + "\n]" for core in sorted(record)]
+        lines = [
+            f"{json.dumps(core)}: [\n" + ",\n".join(map(json.dumps, record[core])) + "\n]" for core in sorted(record)
+        ]
         RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

@@ -83,7 +83,11 @@ def main() -> None:
     for board in data["boards"]:
         found = errors(data, board)
         sizes = [abs(e) for _, _, e in found.values()]
-        print(f"\n{board['name']}, {board['core']} {board['clock_mhz']} MHz: mean error {100 * sum(sizes) / len(sizes):.1f} %,", end=" ")
+        print(
+            f"\n{board['name']}, {board['core']} {board['clock_mhz']} MHz:",
+            f"mean error {100 * sum(sizes) / len(sizes):.1f} %,",
+            end=" ",
+        )
         print(f"largest {100 * max(sizes):.1f} %" + (f" ({board['apart']})" if "apart" in board else ""))
         for name, (published, estimate, error) in found.items():
             print(f"  {name:18}{published:9.2f} ms{estimate:9.2f} ms{100 * error:+8.1f} %")

@@ -35,7 +35,7 @@ from edgec.ops import (
 )
 
 CHAINS = 4
-"""Sums that have to be under way at the same time to keep the multipliers busy; fewer wait for each other as these do."""
+"""Sums that have to be under way at the same time to keep the multipliers busy; fewer take as long as these."""
 
 
 def multiplications(op: Op) -> int:

@@ -12,7 +12,20 @@ import numpy as np
 from edgec.formats import F32, Affine, Integer, Quantizer, TensorType
 from edgec.graph import Graph
 from edgec.ops import (
-    Add, AvgPool, Constant, Conv, Dense, Dequantize, Input, MaxPool, Mul, Op, Quantize, Relu, Requantize, Softmax,
+    Add,
+    AvgPool,
+    Constant,
+    Conv,
+    Dense,
+    Dequantize,
+    Input,
+    MaxPool,
+    Mul,
+    Op,
+    Quantize,
+    Relu,
+    Requantize,
+    Softmax,
     Transpose,
 )  # fmt: skip
 
@@ -48,7 +61,14 @@ def _rescaled(rng: np.random.Generator, x: Op, name: str, relu: bool) -> Op:
 
 
 def conv(
-    inputs: int, outputs: int, height: int, width: int, kernel: int, stride: int = 1, relu: bool = True, first: bool = False
+    inputs: int,
+    outputs: int,
+    height: int,
+    width: int,
+    kernel: int,
+    stride: int = 1,
+    relu: bool = True,
+    first: bool = False,
 ) -> Layer:
     """`first`: it reads the input itself, which dot-product code copies."""
 
@@ -56,7 +76,9 @@ def conv(
         x = _input((1, inputs, height, width), name)
         x = x.operands[0] if first else x
         pad = kernel // 2
-        y = Conv(x, _codes(rng, outputs, inputs, kernel, kernel), strides=(stride, stride), pads=(pad,) * 4, loc=(name,))
+        y = Conv(
+            x, _codes(rng, outputs, inputs, kernel, kernel), strides=(stride, stride), pads=(pad,) * 4, loc=(name,)
+        )
         return _rescaled(rng, y, name, relu)
 
     return make
@@ -77,7 +99,9 @@ def chain(channels: int, outputs: int, height: int, width: int) -> Layer:
 
     def make(rng: np.random.Generator, name: str) -> Op:
         y = _input((1, channels, height, width), name)
-        for k, (o, kernel, groups) in enumerate([(outputs, 1, 1), (outputs, 3, outputs), (outputs, 1, 1), (channels, 3, 1)]):
+        for k, (o, kernel, groups) in enumerate(
+            [(outputs, 1, 1), (outputs, 3, outputs), (outputs, 1, 1), (channels, 3, 1)]
+        ):
             inputs = y.shape[1]
             w, label = _codes(rng, o, inputs // groups, kernel, kernel), f"{name}_{k}"
             y = Conv(y, w, pads=(kernel // 2,) * 4, groups=groups, loc=(label,))
@@ -111,7 +135,10 @@ def residual(channels: int, size: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
         one, other = (_input((1, channels, size, size), f"{name}{k}") for k in "ab")
         wide = Quantizer(Integer(32), "floor")
-        scaled = [Requantize(v, _numbers(m), _numbers(0), None, wide, loc=(name,)) for v, m in ((one, 810_808), (other, 2_144_566))]
+        scaled = [
+            Requantize(v, _numbers(m), _numbers(0), None, wide, loc=(name,))
+            for v, m in ((one, 810_808), (other, 2_144_566))
+        ]
         return Requantize(Add(*scaled, loc=(name,)), _numbers(1), _numbers(21), None, OUT, loc=(name,))
 
     return make
@@ -170,13 +197,15 @@ def scaled(channels: int, size: int) -> Layer:
 GRAPHS: dict[str, list[Layer]] = {
     "pointwise": [
         conv(8, 24, 40, 40, 1), conv(16, 32, 20, 24, 1), conv(24, 48, 18, 18, 1), conv(48, 48, 13, 5, 1),
-        conv(64, 64, 24, 6, 1, relu=False), conv(96, 96, 7, 7, 1), conv(128, 144, 5, 5, 1), conv(160, 192, 4, 4, 1, relu=False),
-        conv(256, 240, 3, 3, 1), conv(32, 64, 16, 16, 1, 2), conv(16, 48, 24, 24, 1, 2, relu=False),
+        conv(64, 64, 24, 6, 1, relu=False), conv(96, 96, 7, 7, 1), conv(128, 144, 5, 5, 1),
+        conv(160, 192, 4, 4, 1, relu=False), conv(256, 240, 3, 3, 1), conv(32, 64, 16, 16, 1, 2),
+        conv(16, 48, 24, 24, 1, 2, relu=False),
     ],
     "windows": [
         conv(3, 16, 40, 40, 3, 2), conv(3, 16, 28, 28, 3), conv(1, 32, 40, 12, 5, 2), conv(16, 16, 24, 24, 3),
-        conv(16, 32, 28, 28, 3, 2), conv(32, 32, 14, 14, 3), conv(32, 48, 12, 12, 3, 2, relu=False), conv(64, 64, 7, 7, 3),
-        conv(48, 64, 10, 10, 3), conv(8, 8, 20, 20, 3), conv(1, 16, 30, 21, 3), conv(1, 48, 32, 8, 7),
+        conv(16, 32, 28, 28, 3, 2), conv(32, 32, 14, 14, 3), conv(32, 48, 12, 12, 3, 2, relu=False),
+        conv(64, 64, 7, 7, 3), conv(48, 64, 10, 10, 3), conv(8, 8, 20, 20, 3), conv(1, 16, 30, 21, 3),
+        conv(1, 48, 32, 8, 7),
     ],
     "chains": [chain(16, 32, 20, 20), chain(48, 48, 9, 13), chain(64, 64, 30, 5), chain(32, 96, 6, 6)],
     "inputs": [

@@ -1,7 +1,7 @@
 """The networks behind ncnn's published latencies, as .param text of the same layers, run with empty (zero) weights.
 
-Structures: SqueezeNet 1.1, MobileNet V1, V2 and V3-Large and ResNet-18 and -50 for ImageNet, batch normalisation folded,
-as ncnn's `benchmark/` has them; int8 as its converter leaves them: requantised directly where one convolution alone
+Structures: SqueezeNet 1.1, MobileNet V1, V2, V3-Large, ResNet-18 and -50 for ImageNet, batch normalisation folded, as
+ncnn's `benchmark/` has them; int8 as its converter leaves them: requantised directly where one convolution alone
 reads the result (a scale term above 100).
 """
 

@@ -1,8 +1,8 @@
 """Cycles of executed code: basic blocks as QEMU counted them, each priced by LLVM's model of the core's pipeline.
 
-A block costs what one more repetition of it costs once the pipeline is full: (cycles of 2 N repetitions - cycles of N) /
-N, as llvm-mca simulates them. Loops of one block are simulated as they run; a block that runs once between others is
-taken to overlap with them as it does with itself. Every access hits the first cache and every branch is predicted:
+A block costs what one more repetition of it costs once the pipeline is full: (cycles of 2 N repetitions less those of
+N) / N, as llvm-mca simulates them. Loops of one block are simulated as they run; a block that runs once between others
+is taken to overlap with them as it does with itself. Every access hits the first cache and every branch is predicted:
 what a board adds to that is in one factor a core, `cycles.trace_scale` of its target (docs/estimates-arm.md).
 """
 

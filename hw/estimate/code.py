@@ -1,8 +1,7 @@
-"""The estimate of C code: memory and operations, exact from the schedule; cycles, time and energy where the target prices
-them.
+"""The estimate of C code: memory and operations, exact from the schedule; cycles, time and energy from constants.
 
-Cycles are counts of work times `cycles.KIND` of the target, or traced (edgec.hw.estimate.traced). Energy is the power of
-the busy core times the time, and what a network that does not fit into the caches reads from dynamic memory.
+Cycles are counts of work times `cycles.KIND` of the target, or traced (edgec.hw.estimate.traced). Energy is the power
+of the busy core times the time, and what a network that does not fit into the caches reads from dynamic memory.
 """
 
 from __future__ import annotations

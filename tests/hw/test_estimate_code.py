@@ -25,8 +25,8 @@ LATENCY: dict[str, Any] = json.loads((DATA / "arm_latency.json").read_text())
 KERNELS: dict[str, list[dict[str, Any]]] = json.loads((DATA / "arm_kernels.json").read_text())
 A76 = load_target("cortex-a76")
 CODES = Affine(Integer(8), (0.05,), (0,))
-# MLPerf Tiny, closed division, measured: inferences per second and microjoules of each (mlcommons/tiny_results_v0.7, v1.0,
-# v1.1). STM32L4R5 at 120 MHz: microTVM, microTVM with CMSIS-NN, Skymizer, X-CUBE-AI three times. STM32H7A3 at 280 MHz.
+# MLPerf Tiny, closed division, measured: inferences per second and microjoules of each (mlcommons/tiny_results_v0.7,
+# v1.0, v1.1). STM32L4R5 at 120 MHz: microTVM, microTVM with CMSIS-NN, Skymizer, X-CUBE-AI thrice. STM32H7A3 at 280 MHz.
 L4R5 = [
     (2.57, 21342), (6.94, 7951), (2.97, 17132), (85.3, 634), (2.57, 20236), (10.02, 5230), (3.32, 15531), (116.2, 443),
     (3.35, 12684), (12.2, 3455), (5.81, 7478), (123.9, 335), (3.96, 12298), (10.2, 4636), (3.93, 12293), (103, 431),
@@ -90,8 +90,8 @@ def _network(channels: int = 16, filters: int = 32, size: int = 10, kernel: int 
     fmt = Affine(Integer(8), (0.01,), (0,))
     w = Constant(rng.integers(-127, 128, shape).astype(np.int8), type=TensorType(fmt, shape))
     y = Conv(y, w, pads=(kernel // 2,) * 4, loc=("conv",))
-    numbers = [Constant(np.array([n]), type=TensorType(Integer(64), (1,))) for n in (9_000_000, 32)]
-    y = Requantize(y, *numbers, None, Quantizer(CODES, "half_up", "saturate"), loc=("conv",))
+    multiplier, shift = (Constant(np.array([n]), type=TensorType(Integer(64), (1,))) for n in (9_000_000, 32))
+    y = Requantize(y, multiplier, shift, None, Quantizer(CODES, "half_up", "saturate"), loc=("conv",))
     return Graph("t", (x,), (("y", Transpose(y, (0, 2, 3, 1))),))
 
 
