@@ -139,7 +139,7 @@ def residual(channels: int, size: int) -> Layer:
             Requantize(v, _numbers(m), _numbers(0), None, wide, loc=(name,))
             for v, m in ((one, 810_808), (other, 2_144_566))
         ]
-        return Requantize(Add(*scaled, loc=(name,)), _numbers(1), _numbers(21), None, OUT, loc=(name,))
+        return Requantize(Add(scaled[0], scaled[1], loc=(name,)), _numbers(1), _numbers(21), None, OUT, loc=(name,))
 
     return make
 
