@@ -49,9 +49,9 @@ def traced(name: str, made: BuildPlan, core: str) -> list[Row]:
 
 
 def fitted(rows: list[Row]) -> dict[str, float]:
-    """One price for each kind, none negative; dot-product code and portable code share none."""
-    dot = [row for row in rows if "dot" in row[3]]
-    return _fitted(dot) | _fitted([row for row in rows if "dot" not in row[3]])
+    """One price for each kind, none negative; vector code and portable code share none."""
+    vectors = [row for row in rows if any(kind.startswith(("dot", "neon")) for kind in row[3])]
+    return _fitted(vectors) | _fitted([row for row in rows if row not in vectors])
 
 
 def _fitted(rows: list[Row]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgec.api import (
+        bench,
         build,
         calibrate,
         cosim,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "EdgecError",
+    "bench",
     "build",
     "calibrate",
     "cosim",

@@ -241,6 +241,27 @@ def verify(
     return verify_artefact(opened, on=on, vectors=vectors, seed=seed, frames=frames, timeout=timeout)
 
 
+def bench(
+    artefact: str | Path | Artefact,
+    *,
+    cores: Sequence[str] | None = None,
+    compiler: str | None = None,
+    steps: bool = False,
+    timeout: float = 1800.0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """What the C code of an artefact costs: executed instructions per inference on Arm cores under QEMU, time on this
+    machine, bytes of code and constants.
+
+    `cores` names Arm cores or `host`; without it, the core that the code was built for, and `host`. `compiler` is `zig`
+    or `gcc`, `steps` adds every step. Raises E0501 when the code computes something else than the golden outputs."""
+    from edgec.hw.sim.c_bench import bench as measure
+
+    opened = artefact if isinstance(artefact, Artefact) else Artefact.open(artefact)
+    chosen = {"cores": cores, "compiler": compiler, "steps": steps, "timeout": timeout, "progress": progress}
+    return measure(opened, **chosen)
+
+
 def cosim(
     artefact: str | Path | Artefact,
     frames: Frames | str | Path | None = None,
@@ -364,6 +385,7 @@ def faults(
 
 __all__ = [
     "Compiled",
+    "bench",
     "build",
     "compile_model",
     "cosim",

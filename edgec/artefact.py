@@ -113,8 +113,8 @@ def check_destination(path: Path) -> bool:
             raise EdgecError("E0209", f"{path} exists and is not a folder", remedy="choose another -o")
         if not path.exists():
             return False
-        if not any(path.iterdir()):
-            return True
+        if all(p.is_dir() and not p.is_symlink() for p in path.rglob("*")):
+            return True  # nothing, or only folders: build tools make those of their outputs beforehand
         ours = (path / MANIFEST).is_file() and (path / SUMS).is_file()
     except OSError as error:  # a name too long, a folder that may not be read
         raise disk_error(error, path) from None

@@ -14,6 +14,9 @@ from edgec.interp import run
 from edgec.ops import Op
 from edgec.text import Printer
 
+HALF_TOLERANCE = 2.0**-9
+"""Two units of the last place of binary16 at the largest magnitude: sums in another order are rounded to 11 bits."""
+
 
 class Mismatch(EdgecError):
     """E0501 with the difference it tells of."""
@@ -76,9 +79,18 @@ class Reference:
         return replace(self, layers=layers, outputs=outputs)
 
 
-def reference(graph: Graph, frames: Mapping[str, np.ndarray], keep: Sequence[str] | None = None) -> Reference:
-    """What the interpreter computes for `frames`; `keep` names the layers to remember (all when None)."""
+def reference(
+    graph: Graph,
+    frames: Mapping[str, np.ndarray],
+    keep: Sequence[str] | None = None,
+    given: Mapping[str, np.ndarray] | None = None,
+) -> Reference:
+    """What the interpreter computes for `frames`; `keep` names the layers to remember (all when None).
+
+    With `given` codes [F, *shape] of some layers, each layer is computed from these: what floats lose in one layer
+    is not held against the layers behind it, and outputs are the given ones."""
     names = Printer(graph).names
+    stated = {op: given[names[op]] for op in graph.ops if names[op] in given} if given else None
     collected: dict[str, list[np.ndarray]] = {}
     wanted = set(keep) if keep is not None else None
 
@@ -86,7 +98,7 @@ def reference(graph: Graph, frames: Mapping[str, np.ndarray], keep: Sequence[str
         if isinstance(value, np.ndarray) and (wanted is None or names[op] in wanted):
             collected.setdefault(names[op], []).append(value)
 
-    outputs = run(graph, frames, observe=observe)
+    outputs = run(graph, frames, observe=observe, given=stated)
     layers = {name: np.concatenate(parts) for name, parts in collected.items()}
     order = [names[op] for op in graph.ops if names[op] in layers]
     return Reference(
@@ -106,7 +118,8 @@ def first_difference(
 ) -> Difference | None:
     """The first layer (then output) whose codes differ; None when everything is equal.
 
-    Floats may differ by `tolerance` times the largest magnitude of their tensor. Layers that were not observed are
+    Floats may differ by `tolerance` times the largest magnitude of their tensor, binary16 by `HALF_TOLERANCE` at the
+    least where any difference is allowed. Layers that were not observed are
     passed over; E0501 for a missing output, and for arrays of other shapes.
     """
     for name, want in expected.layers.items():
@@ -129,7 +142,8 @@ def _difference(
     want = np.broadcast_to(want, have.shape)
     if want.dtype.kind == "f" or have.dtype.kind == "f":
         with np.errstate(all="ignore"):
-            reach = tolerance * float(np.abs(want[np.isfinite(want)]).max(initial=0))
+            relative = max(tolerance, HALF_TOLERANCE) if tolerance and want.dtype == np.float16 else tolerance
+            reach = relative * float(np.abs(want[np.isfinite(want)]).max(initial=0))
             near = np.abs(want.astype(np.float64) - have.astype(np.float64)) <= reach
         unequal = ~((want == have) | near | (np.isnan(want) & np.isnan(have)))
     else:

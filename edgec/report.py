@@ -14,21 +14,34 @@ from typing import Any
 
 from edgec.layers import Layer
 from edgec.report_chart import Bar, bar_chart, number, span
+from edgec.report_memory import memory_chart
 
 CHARTS = (
     ("Area", ("area_mm2", "area_kge")),
     ("Energy per inference", ("energy_pj", "energy_ktr")),
+    ("Cycles per inference", ("cycles",)),
+    ("Multiply-accumulates per inference", ("macs",)),
 )
 """Title of a chart, and the figures it may show: the first one that the estimate has."""
 CARDS = (
-    ("Latency", ("latency_ns", "latency_cycles")),
+    ("Arena", ("arena_bytes",)),
+    ("Constants", ("constant_bytes",)),
+    ("Multiply-accumulates", ("macs",)),
+    ("Cycles", ("cycles",)),
+    ("Latency", ("latency_ns", "latency_us", "latency_cycles")),
     ("Initiation interval", ("initiation_interval",)),
     ("Area", ("area_mm2", "area_kge")),
-    ("Energy per inference", ("energy_pj", "energy_ktr")),
+    ("Energy per inference", ("energy_pj", "energy_ktr", "energy_uj")),
     ("Power at full rate", ("power_mw",)),
     ("Flip-flops", ("flip_flops",)),
 )
 TITLES = {
+    "arena_bytes": "Scratch memory that an inference needs",
+    "constant_bytes": "Constants: weights, biases, tables",
+    "macs": "Multiply-accumulates",
+    "cycles": "Cycles",
+    "latency_us": "Latency at the clock",
+    "energy_uj": "Energy per inference",
     "latency_cycles": "Latency",
     "initiation_interval": "Initiation interval",
     "latency_ns": "Latency at the clock",
@@ -61,16 +74,22 @@ def html_report(manifest: Mapping[str, Any], rows: Sequence[Layer]) -> str:
     environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": _cell, "span": span, "dims": _dims, "unit": _unit}
     template = environment.from_string(resources.files("edgec").joinpath("report.html.j2").read_text(encoding="utf-8"))
-    estimates = manifest["estimates"]
+    estimates, memory = manifest["estimates"], manifest["interface"].get("memory")
+    picture = memory_chart(memory, estimates["kernels"]) if memory is not None else None
     return template.render(
         m=manifest,
         estimates=estimates,
         totals=[{**f, "title": TITLES.get(n, n)} for n, f in estimates["totals"].items()],
         cards=_cards(estimates["totals"]),
-        charts=[{"title": t, "svg": Markup(svg), "more": more} for t, svg, more in _charts(manifest)],
+        charts=[
+            {"title": t, "svg": Markup(svg), "more": more, "bars": "whisker" in svg}
+            for t, svg, more in _charts(manifest)
+        ],
         kernels=[{**k, "short": _short(k["name"], manifest["name"])} for k in estimates["kernels"]],
         kernel_figures=_shared_figures(estimates["kernels"]),
         layers=rows,
+        memory=memory,
+        picture=Markup(picture) if picture is not None else None,
         registers=manifest["interface"].get("registers") or [],
         tables=[{"title": t, **_table(v)} for t, v in sorted(manifest["tables"].items()) if _is_table(v)],
     )
@@ -95,7 +114,7 @@ def _charts(manifest: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     charts = []
     for title, names in CHARTS:
         name = next((n for n in names if kernels and all(n in k["figures"] for k in kernels)), None)
-        if name is None:
+        if name is None or (name == "macs" and charts):
             continue
         shown = sorted(kernels, key=lambda k: -k["figures"][name]["nominal"])[:MOST_BARS]
         kept = [k for k in kernels if any(k is s for s in shown)]  # in the order of the network
@@ -119,6 +138,7 @@ def _shared_figures(kernels: Sequence[Mapping[str, Any]]) -> list[dict[str, str]
     """Columns of the kernel table: the headline figures that every kernel has."""
     wanted = {"area_kge": "Gates", "area_mm2": "Area", "flip_flops": "Flip-flops"}
     wanted |= {"energy_pj": "Energy", "energy_ktr": "Energy"}
+    wanted |= {"weight_bytes": "Weights", "activation_bytes": "Activations read and written", "cycles": "Cycles"}
     names = [n for n in wanted if kernels and all(n in k["figures"] for k in kernels)]
     return [{"name": n, "unit": kernels[0]["figures"][n]["unit"], "title": wanted[n]} for n in names]
 
@@ -147,7 +167,8 @@ def _cell(value: Any) -> str:
 
 
 def _unit(unit: str) -> str:
-    return unit.replace("um2", "µm²").replace("mm2", "mm²")
+    plain = {"um2": "µm²", "mm2": "mm²", "us": "µs", "uJ": "µJ", "B": "bytes"}
+    return plain.get(unit, unit)
 
 
 def _dims(shape: Sequence[int]) -> str:
@@ -155,21 +176,24 @@ def _dims(shape: Sequence[int]) -> str:
 
 
 def per_layer_csv(estimates: Mapping[str, Any]) -> bytes:
-    """One line a kernel: counts, then low, nominal and high of every figure with its unit in the heading."""
+    """One line a kernel: counts, then low, nominal and high of every figure with its unit in the heading.
+
+    Stages and exact cycles are those of hardware, so code has no such columns."""
+    code = "latency_cycles" not in estimates["totals"]
     kernels = estimates["kernels"]
-    figures = {name: f["unit"] for k in kernels for name, f in k["figures"].items()}
+    figures = {name: f["unit"] for k in kernels for name, f in k["figures"].items() if name != "macs"}
     cells = sorted({kind for k in kernels for kind in k["cells"]})
     heads = [f"{name} {end}" + (f" [{unit}]" if unit else "") for name, unit in figures.items() for end in _ENDS]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["kernel", "op", "layers", "stage", "cycles", "macs", "macs_nominal", *heads, *cells])
+    timing = [] if code else ["stage", "cycles"]
+    writer.writerow(["kernel", "op", "layers", *timing, "macs", "macs_nominal", *heads, *cells])
     for k in kernels:
         values = [k["figures"].get(name, {}).get(end, "") for name in figures for end in _ENDS]
         counts = [k["cells"].get(kind, 0) for kind in cells]
         layers = ", ".join(k["layers"])
-        writer.writerow(
-            [k["name"], k["op"], layers, k["stage"], k["cycles"], k["macs"], k["macs_nominal"], *values, *counts]
-        )
+        timed = [] if code else [k["stage"], k["cycles"]]
+        writer.writerow([k["name"], k["op"], layers, *timed, k["macs"], k["macs_nominal"], *values, *counts])
     return stream.getvalue().encode()
 
 

@@ -52,6 +52,14 @@ WORK = {
     "dot_call": "a call of dot-product code",
     "dot_column": "a column of 16 channels interleaved for a depthwise window",
     "dot_row": "a row of a depthwise window begun",
+    "neon_pair": "an instruction of a tile that multiplies pairs, as the code generator counts them",
+    "neon_lane": "an instruction of a tile that multiplies by lanes",
+    "neon_winograd": "an instruction of Winograd's method",
+    "neon_window": "a product of a depthwise window without dot products",
+    "neon_column": "a column of such a window",
+    "neon_row": "a row of such a window begun",
+    "neon_rescale": "a vector instruction that rescales, saturates or stores their sums",
+    "neon_call": "a call of code without dot products",
 }  # fmt: skip
 """Kinds of work that C code does; a target prices each of them in cycles (`cycles.KIND`)."""
 
@@ -127,6 +135,7 @@ OPTIONS: dict[str, Known] = {
     "core": Known("", 1, 1, "1: the name of the target is that of a core that C code is compiled for"),
     "cache_kib": Known("KiB", 1, 1 << 20, "last cache in front of dynamic memory; none: all memory is on the chip"),
     "dotprod": Known("", 0, 1, "1: the core has the 8-bit dot products of Armv8.2-A"),
+    "neon": Known("", 0, 1, "1: the core has the vector instructions of 64-bit Armv8.0-A"),
 }
 
 ANCHOR_FIGURES: dict[str, Known] = {

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgec.backends.c.scalar import FLOATS, Body, Scalar, integer
+from edgec.backends.c.scalar import FLOATS, Body, Scalar, integer, integer_type
 from edgec.formats import Affine, Fixed, Format, FormatError, Integer
-from edgec.formats_compressed import Binary, Sparse, Ternary
+from edgec.formats_compressed import Binary as BinaryFormat
+from edgec.formats_compressed import Sparse, Ternary
 from edgec.ops import Constant
 
 if TYPE_CHECKING:
@@ -50,11 +51,12 @@ def load(body: Body, fmt: Format, element: str, constants: Constants) -> Scalar:
         made = body.let(f"@TYPE@{element}", lo, hi)
         body.lines[-1] = body.lines[-1].replace("@TYPE@", f"({made.ctype})" if made.ctype != ctype(fmt) else "")
         return made
-    if isinstance(base_of(fmt), Binary):
+    if isinstance(base_of(fmt), BinaryFormat):
         return body.let(f"2 * (int32_t){element} - 1", lo, hi)
     first, last = fmt.code_range
     table = constants.array(fmt.levels(np.arange(first, last + 1, dtype=fmt.dtype)))
-    return body.let(f"{table}[(int32_t){element} - {integer(first)}]", lo, hi)
+    kind = integer_type(lo, hi)  # not a variable: where the code is passed on nothing reads the level
+    return Scalar(f"(({kind}){table}[(int32_t){element} - {integer(first)}])", "int", lo, hi, element)
 
 
 def store(fmt: Format, value: Scalar) -> str:
@@ -63,16 +65,13 @@ def store(fmt: Format, value: Scalar) -> str:
         return f"@to_half({value.code})" if value.kind == "half" else value.code
     if plain(fmt):
         return value.code if value.ctype == ctype(fmt) else f"({ctype(fmt)}){value.code}"
-    if isinstance(base_of(fmt), Binary):
+    if isinstance(base_of(fmt), BinaryFormat):
         return f"(uint8_t)({value.code} > 0)"
+    if value.stored:
+        return value.stored
     raise FormatError(f"results in {fmt} are not written by C code")
 
 
-def centred_levels(op: Constant) -> np.ndarray:
-    """Levels of constant weights with their zero points subtracted, int64."""
-    zero = op.format.zero_point_array
-    if op.format.axis is not None and zero.size > 1:
-        shape = [1] * len(op.shape)
-        shape[op.format.axis] = zero.size
-        zero = zero.reshape(shape)
-    return op.levels - zero
+def levels_of(op: Constant) -> np.ndarray:
+    """Levels of a constant with the zero points in them, int64: what `load` gives for computed tensors."""
+    return op.format.levels(op.data)

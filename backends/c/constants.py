@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from edgec.backends.c.codes import CTYPES
-
-PER_LINE = 24
+from edgec.backends.c.numerals import initialisers
 
 
 class Constants:
@@ -51,8 +50,7 @@ class Constants:
 
     def definitions(self) -> list[str]:
         def one(name: str, a: np.ndarray) -> list[str]:
-            head = f"const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}] = {{"
-            return [head, *initialisers(a), "};"]
+            return [f"const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}] = {{", initialisers(a), "};"]
 
         return self._lines(one)
 
@@ -72,29 +70,3 @@ def narrowest(values: np.ndarray) -> np.dtype:
         if info.min <= lo and hi <= info.max:
             return np.dtype(name)
     return np.dtype("int64")
-
-
-def initialisers(values: np.ndarray) -> Sequence[str]:
-    """The elements as lines of C."""
-    if not values.size:
-        return ["  0"]
-    if values.dtype.kind == "f":
-        suffix = "" if values.dtype == np.float64 else "f"
-        words = [_number(v, suffix) for v in values.astype(np.float64).tolist()]
-    elif values.dtype == np.int64:
-        words = [f"INT64_C({v})" if v > -(1 << 63) else "(-INT64_C(9223372036854775807) - 1)" for v in values.tolist()]
-    elif values.dtype == np.int32:
-        words = [str(v) if v > -(1 << 31) else "(-2147483647 - 1)" for v in values.tolist()]
-    elif values.dtype == np.uint32:
-        words = [f"{v}u" for v in values.tolist()]
-    else:
-        words = list(map(str, values.tolist()))
-    return ["  " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE)]
-
-
-def _number(value: float, suffix: str) -> str:
-    if value != value:
-        return "NAN"
-    if value in (float("inf"), float("-inf")):
-        return "INFINITY" if value > 0 else "-INFINITY"
-    return f"{value.hex()}{suffix}"

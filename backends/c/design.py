@@ -10,7 +10,9 @@ from edgec.backend import BuildPlan, Kernel
 from edgec.backends.c.codes import CTYPES
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import Sources, function
+from edgec.backends.c.family import family_of
 from edgec.backends.c.fold import folded
+from edgec.backends.c.package import package_files
 from edgec.backends.c.schedule import Schedule, Step, scheduled
 from edgec.backends.c.work import multiplications, work
 from edgec.diagnostics import Diagnostic, EdgecError
@@ -30,7 +32,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name, dot=bool(target is not None and target.options.get("dotprod")))
+    schedule = scheduled(graph, name, family_of(target.options) if target is not None else None)
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
@@ -39,12 +41,14 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         f"src/{name}_constants.h": sources.constants_header(),
         f"src/{name}_constants.c": sources.constants_source(),
     }
+    facts = interface(schedule, sources, target.name if target is not None and "core" in target.options else None)
+    files |= package_files(facts, model)
     kernels = tuple(kernel(k, step, schedule) for k, step in enumerate(schedule.steps))
     return BuildPlan(
         "c",
         {path: text.encode() for path, text in files.items()},
         kernels,
-        interface(schedule, sources, target.name if target is not None and "core" in target.options else None),
+        facts,
         network_id=network_id(schedule),
         graph=graph,
     )
@@ -77,7 +81,7 @@ def kernel(number: int, step: Step, schedule: Schedule) -> Kernel:
     macs = sum(multiplications(op) for op in step.ops)
     weights = [o for op in step.ops for o in op.operands if isinstance(o, Constant)]
     read = sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
-    written = step.result.tensor.size * step.result.format.dtype.itemsize
+    written = sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
     return Kernel(
         step.name,
         layers or (step.result.label,),
@@ -103,9 +107,10 @@ def interface(schedule: Schedule, sources: Sources, core: str | None) -> dict[st
         return {"name": label, "argument": identifier, **kind, "shape": list(view.shape), "elements": view.size}
 
     probes = []
-    for k, step in enumerate(schedule.steps):
-        view = schedule.views[step.result]
-        facts = {"step": k, "layer": names[step.result], "dtype": view.buffer.format.dtype.name}
+    made = [(k, op) for k, step in enumerate(schedule.steps) for op in step.results if op in names]
+    for k, op in made:
+        view = schedule.views[op]
+        facts = {"step": k, "layer": names[op], "dtype": view.buffer.format.dtype.name}
         facts |= {"elements": view.buffer.elements, "shape": list(view.shape)}
         probes.append(facts | {"strides": list(view.strides), "offset": view.offset})
     memory = schedule.memory

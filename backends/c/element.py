@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from edgec.backends.c import scalar as c
 from edgec.backends.c.codes import base_of
+from edgec.backends.c.functions import binary, unary
+from edgec.backends.c.nearest import nearest
 from edgec.backends.c.scalar import FLOATS, NUMBERS, UP, Body, Kind, Scalar, integer, integer_type, number
 from edgec.backends.c.small_float import decode_float, encode_float
 from edgec.formats import Format, FormatError, Quantizer
@@ -74,19 +77,21 @@ def element(op: Op, body: Body, values: Values, along: Along, table: Callable[[n
             product = body.let_number(f"{x.code} * {slope.code}", x.kind)
             return body.let_number(f"{x.code} >= 0 ? {x.code} : {product.code}", x.kind)
         case Unary():
-            return _unary(op, body, values(0))
+            return unary(op, body, values(0))
         case Binary():
-            return _binary(op, body, values(0), values(1))
+            return binary(op, body, values(0), values(1))
         case Where():
             test, x, y = values(0), values(1), values(2)
             chosen = f"{test.code} != 0 ? {x.code} : {y.code}"
             if x.kind != "int":
                 return body.let_number(chosen, x.kind)
-            return body.let(chosen, min(x.lo, y.lo), max(x.hi, y.hi))
+            made = body.let(chosen, min(x.lo, y.lo), max(x.hi, y.hi))
+            both = x.stored and y.stored
+            return replace(made, stored=f"({test.code} != 0 ? {x.stored} : {y.stored})") if both else made
         case BatchNorm():
             return _batch_norm(op, body, values, along)
         case Quantize():
-            return _quantize(op, body, values(0), along)
+            return _quantize(op, body, values(0), along, table)
         case Dequantize():
             kind: Kind = FLOATS[op.to.dtype.name]  # type: ignore[assignment]
             level = c.as_number(body, centred(body, values(0), op.x, along), kind)
@@ -108,7 +113,7 @@ def element(op: Op, body: Body, values: Values, along: Along, table: Callable[[n
         case MultiThreshold():
             return _multi_threshold(op, body, values(0), along, table)
         case Lut():
-            levels = op.table.levels
+            levels = op.table.format.levels(op.table.data)  # type: ignore[attr-defined]
             at = f"{table(levels)}[{values(0).code} - {integer(op.x.format.code_range[0])}]"
             return body.let(at, int(levels.min()), int(levels.max()))
         case DecodeFloat():
@@ -125,6 +130,9 @@ def _arithmetic(op: Add | Sub | Mul, body: Body, values: Values, along: Along) -
         return body.let_number(f"{x.code} {sign} {y.code}", x.kind)
     a, b = centred(body, x, op.x, along), centred(body, y, op.y, along)
     fx, fy = op.x.format.frac, op.y.format.frac
+    if _only_wraps(op, a, b):
+        assert op.out is not None
+        return c.wrapped(body, sign, a, b, *op.out.format.level_range)
     if isinstance(op, Mul):
         frac: int | None = (fx or 0) + (fy or 0)
         result = c.multiply(body, a, b)
@@ -139,6 +147,20 @@ def _arithmetic(op: Add | Sub | Mul, body: Body, values: Values, along: Along) -
         return result
     assert frac is not None
     return requantize_dyadic(body, result, frac, op.out)
+
+
+def _only_wraps(op: Add | Sub | Mul, a: Scalar, b: Scalar) -> bool:
+    """Whether the exact result needs more than 64 bits, of which `out` takes the low ones in the same unit."""
+    fx, fy = op.x.format.frac, op.y.format.frac
+    if op.out is None or op.out.overflow != "wrap" or fx is None or fy is None:
+        return False
+    if op.out.format.frac != (fx + fy if isinstance(op, Mul) else fx) or (fx != fy and not isinstance(op, Mul)):
+        return False
+    if isinstance(op, Mul):
+        ends = [x * y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+    else:
+        ends = [a.lo + b.lo, a.hi + b.hi] if isinstance(op, Add) else [a.lo - b.hi, a.hi - b.lo]
+    return min(ends) < -(1 << 63) or max(ends) >= 1 << 63
 
 
 def _clamped(op: Relu | Clip, body: Body, x: Scalar, along: Along) -> Scalar:
@@ -157,98 +179,6 @@ def _clamped(op: Relu | Clip, body: Body, x: Scalar, along: Along) -> Scalar:
     return c.minimum(body, c.maximum(body, x, low), high)
 
 
-UNARY = {
-    "abs": "fabs{f}({x})",
-    "neg": "-{x}",
-    "exp": "exp({x})",
-    "log": "log({x})",
-    "sqrt": "sqrt{f}({x})",
-    "reciprocal": "1 / {x}",
-    "sigmoid": "{x} >= 0 ? 1 / (1 + {e}) : {e} / (1 + {e})",
-    "tanh": "tanh({x})",
-    "erf": "erf({x})",
-    "softplus": "{p} + log1p({e})",
-    "softsign": "{x} / (1 + fabs{f}({x}))",
-    "elu": "{x} > 0 ? {x} : {a} * expm1({x})",
-    "selu": "{b} * ({x} > 0 ? {x} : {a} * expm1({x}))",
-    "celu": "{x} > 0 ? {x} : {a} * expm1({x} / {a})",
-    "leaky_relu": "{x} >= 0 ? {x} : {a} * {x}",
-    "thresholded_relu": "{x} > {a} ? {x} : 0",
-    "gelu": "{x} * 0.5 * (1 + erf({x} / 0x1.6a09e667f3bcdp+0))",
-    "gelu_tanh": "{x} * 0.5 * (1 + tanh(0x1.9884533d43651p-1 * ({x} + 0x1.6e4e26d4801f7p-5 * {x} * {x} * {x})))",
-    "mish": "{x} * tanh({p} + log1p({e}))",
-    "floor": "floor{f}({x})",
-    "ceil": "ceil{f}({x})",
-    "round": "rint{f}({x})",
-    "sign": "{x} > 0 ? 1 : {x} < 0 ? -1 : {x}",
-    "sin": "sin({x})",
-    "cos": "cos({x})",
-}
-"""x: the operand; e = exp(-|x|); p = max(x, 0); a, b: parameters; f: `f` where the precision is single."""
-TRANSCENDENTAL = {
-    "exp", "log", "sigmoid", "tanh", "erf", "softplus", "elu", "selu", "celu", "gelu", "gelu_tanh", "mish", "sin",
-    "cos",
-}  # fmt: skip
-"""Computed in double precision and rounded once, as the interpreter does."""
-
-
-def _unary(op: Unary, body: Body, x: Scalar) -> Scalar:
-    if op.function == "not":
-        return body.let(f"1 - {x.code}", 0, 1)
-    name = op.function
-    wide: Kind = "double" if name in TRANSCENDENTAL else ("float" if x.kind == "half" else x.kind)
-    f = "" if wide == "double" else "f"
-    value = (
-        x if wide == x.kind or (x.kind == "half" and wide == "float") else body.let_number(f"(double){x.code}", wide)
-    )
-    dtype = np.float64 if wide == "double" else np.float32
-    a, b = (number(float(dtype(v)), wide) for v in (op.alpha, op.beta))
-    if name in ("hard_sigmoid", "hard_swish"):
-        if name == "hard_sigmoid":
-            inner = body.let_number(f"{a} * {value.code}", wide)
-            inner = body.let_number(f"{inner.code} + {b}", wide)
-        else:
-            inner = body.let_number(f"{value.code} / 6", wide)
-            inner = body.let_number(f"{inner.code} + 0.5{f}", wide)
-        inner = body.let_number(f"{inner.code} < 0 ? 0 : {inner.code} > 1 ? 1 : {inner.code}", wide)
-        made = inner if name == "hard_sigmoid" else body.let_number(f"{value.code} * {inner.code}", wide)
-    else:
-        text, extra = UNARY[name], {}
-        if "{e}" in text:
-            extra["e"] = body.let_number(f"exp(-fabs({value.code}))", wide).code
-        if "{p}" in text:
-            extra["p"] = body.let_number(f"{value.code} > 0 ? {value.code} : 0", wide).code
-        made = body.let_number(text.format(x=value.code, a=a, b=b, f=f, **extra), wide)
-    return made if wide == x.kind else body.let_number(f"({NUMBERS[x.kind]}){made.code}", x.kind)
-
-
-COMPARE = {"equal": "==", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">="}
-LOGIC = {"and": "({x} & {y})", "or": "({x} | {y})", "xor": "({x} ^ {y})"}
-
-
-def _binary(op: Binary, body: Body, x: Scalar, y: Scalar) -> Scalar:
-    name, a, b = op.function, x.code, y.code
-    if name in COMPARE:
-        return body.let(f"{a} {COMPARE[name]} {b}", 0, 1)
-    if name in LOGIC:
-        return body.let(LOGIC[name].format(x=a, y=b), 0, 1)
-    if x.kind == "int":
-        if name == "max":
-            return body.let(f"{a} < {b} ? {b} : {a}", max(x.lo, y.lo), max(x.hi, y.hi))
-        if name == "min":
-            return body.let(f"{a} < {b} ? {a} : {b}", min(x.lo, y.lo), min(x.hi, y.hi))
-        raise FormatError(f"{name} of integers has no C code")
-    f = "" if x.kind == "double" else "f"
-    text = {
-        "div": f"{a} / {b}",
-        "pow": f"({NUMBERS[x.kind]})pow((double){a}, (double){b})",
-        "max": f"({a} >= {b} || {a} != {a}) ? {a} : {b}",
-        "min": f"({a} <= {b} || {a} != {a}) ? {a} : {b}",
-        "mod": f"fmod{f}({a}, {b})",
-    }[name]
-    return body.let_number(text, x.kind)
-
-
 def _batch_norm(op: BatchNorm, body: Body, values: Values, along: Along) -> Scalar:
     x = values(0)
     scale, bias, mean, var = (p.data for p in op.operands[1:])  # type: ignore[attr-defined]
@@ -265,7 +195,7 @@ def _scale(fmt: Format, dtype: np.dtype, rank: int, along: Along) -> Scalar:
     return along(scale, fmt.axis % rank if fmt.axis is not None and rank else 0)
 
 
-def _quantize(op: Quantize, body: Body, x: Scalar, along: Along) -> Scalar:
+def _quantize(op: Quantize, body: Body, x: Scalar, along: Along, table: Callable[[np.ndarray], str]) -> Scalar:
     fmt = op.format
     if isinstance(base_of(fmt), BinaryFormat):  # the sign, zero counts as positive
         zero = float(fmt.zero_point_array[0])
@@ -273,7 +203,7 @@ def _quantize(op: Quantize, body: Body, x: Scalar, along: Along) -> Scalar:
             raise FormatError(f"floats to {fmt}")
         return body.let(f"{x.code} >= 0 ? 1 : -1", -1, 1)
     if fmt.code_range != fmt.level_range:
-        raise FormatError(f"floats to {fmt}")
+        return nearest(op, body, x, table)
     wide = body.let_number(x.code, "float") if x.kind == "half" else x
     scale = _scale(fmt, op.x.format.dtype, len(op.shape), along)
     divided = body.let_number(f"{wide.code} / {scale.code}", x.kind)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgec import __version__
+from edgec.backends.c import half
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
-from edgec.backends.c.dot.steps import body as dot_body
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.place import copied as copied_operand
 from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.view import Buffer, View
 from edgec.backends.c.writer import Writer, copied
@@ -22,7 +25,9 @@ EMITTERS: Mapping[str, str] = {
     "max_pool": "pool:max_pool", "avg_pool": "pool:avg_pool", "reduce": "rows:reduce", "arg_max": "rows:arg_max",
     "softmax": "rows:softmax", "normalize": "rows:normalize", "concat": "moves:concat", "reshape": "moves:reshape",
     "pad": "moves:pad", "normalize_pow2": "detector:normalize_pow2",
-    "pack_bits": "detector:pack_bits", "gather": "moves:gather", "resize": "moves:resize",
+    "pack_bits": "detector:pack_bits", "gather": "moves:gather", "resize": "resample:resize", "take": "indexed:take",
+    "scatter": "indexed:scatter", "top_k": "indexed:top_k", "cumulate": "indexed:cumulate", "rnn": "recurrent:rnn",
+    "gru": "recurrent:gru", "lstm": "recurrent:lstm",
 }  # fmt: skip
 """Mnemonic of an anchor -> module and function that write the body of its step."""
 
@@ -48,21 +53,36 @@ def emitter(op: Op) -> Callable[[Writer, Op], list[str]]:
 def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) -> Function:
     """The function of one step. Raises FormatError for what has no C code."""
     writer = Writer(schedule, step, constants)
-    constants.guard = f"!{prefix.upper()}_DOT" if step.layer is not None else ""
-    lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
+    guard = "" if schedule.family is None else f"{prefix.upper()}_{schedule.family.guard}"
+    constants.guard = f"!{guard}" if step.layer is not None else ""
+    if any(op.tensor.size for op in step.results):
+        lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
+    else:
+        lines = []  # nothing to compute
     if step.layer is not None:
-        constants.guard = f"{prefix.upper()}_DOT"
-        fast = dot_body(step.layer, schedule.views[step.layer.op.x], writer.result, constants, step.scratch)
+        constants.guard = guard
+        fast = vector_body(schedule, step, step.layer, constants)
         unused = [] if step.scratch is None else ["  (void)scratch;"]
-        lines = [f"#if {constants.guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
+        lines = [f"#if {guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""
-    lines = [*filled(writer.result), *lines]
+    written = set(re.findall(r"\w+", "\n".join(lines)))
+    lines = [*(f"  (void){x};" for x in writer.names if x not in written), *filled(writer.result), *lines]
     name = f"{prefix}_{step.name}"
     layers = ", ".join(dict.fromkeys(n for op in step.ops for n in op.loc))
     about = comment(f"{layers or step.result.label}: {' '.join(str(o.mnemonic) for o in step.ops)}")
     text = "\n".join([about, writer.signature(name, step.scratch is not None) + " {", *lines, "}"])
-    room = () if step.scratch is None else (step.scratch.buffer,)
+    room = () if step.scratch is None else (step.scratch,)
     return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers), room)  # type: ignore[arg-type]
+
+
+def vector_body(schedule: Schedule, step: Step, layer: ByteLayer, constants: Constants) -> list[str]:
+    """The statements of a step in vector code, its operand copied first where that has to be."""
+    assert schedule.family is not None
+    x, y = schedule.views[layer.op.x], schedule.views[step.result]
+    if step.copy is None:
+        return schedule.family.body(layer, x, y, constants, "x0", step.work)
+    lines = copied_operand(layer, x, step.copy)
+    return lines + schedule.family.body(layer, step.copy, y, constants, "scratch", step.work)
 
 
 def filled(y: View) -> list[str]:
@@ -87,33 +107,15 @@ def comment(text: str) -> str:
     return f"/* {clean[:300].replace('*/', '* /').replace('/*', '/ *')} */"
 
 
-HALF = """\
-/* binary16 is kept as its bits and computed in binary32. */
-static inline float @from_half(uint16_t h) {
-  const uint32_t sign = (uint32_t)(h >> 15) << 31, e = (h >> 10) & 31u, m = h & 1023u;
-  union { uint32_t u; float f; } v;
-  if (e == 31) { v.u = sign | 0x7f800000u | (m << 13); return v.f; }
-  if (e == 0) { v.f = (float)m * 0x1p-24f; v.u |= sign; return v.f; }
-  v.u = sign | ((e + 112u) << 23) | (m << 13);
-  return v.f;
-}
-
-static inline uint16_t @to_half(float x) {
-  union { float f; uint32_t u; } v;
-  v.f = x;
-  const uint32_t sign = (v.u >> 16) & 0x8000u, a = v.u & 0x7fffffffu;
-  if (a > 0x7f800000u) { return (uint16_t)(sign | 0x7e00u); }
-  if (a >= 0x477ff000u) { return (uint16_t)(sign | 0x7c00u); }
-  if (a < 0x38800000u) { /* subnormal: the unit is 2^-24 */
-    union { uint32_t u; float f; } w;
-    w.u = a;
-    w.f = w.f * 0x1p24f + 0x1p23f;
-    return (uint16_t)(sign | ((w.u - 0x4b000000u) & 0xffffu));
-  }
-  return (uint16_t)(sign | ((a - 0x38000000u + 0xfffu + ((a >> 13) & 1u)) >> 13));
-}
-
-static inline float @round_half(float x) { return @from_half(@to_half(x)); }
+ALIGNED = """\
+/* For the definition of an arena: `static @_ALIGNED uint8_t arena[@_ARENA_BYTES];` */
+#if defined(__GNUC__)
+#define @_ALIGNED __attribute__((aligned(16)))
+#elif defined(_MSC_VER)
+#define @_ALIGNED __declspec(align(16))
+#else
+#define @_ALIGNED _Alignas(16)
+#endif
 """
 
 
@@ -157,7 +159,13 @@ class Sources:
     @property
     def constant_bytes(self) -> int:
         """Bytes of the constants in the code for the target."""
-        return self.constants.bytes(f"{self.name.upper()}_DOT" if self.constants.functions else "")
+        return self.constants.bytes(self.guard)
+
+    @property
+    def guard(self) -> str:
+        """The macro that says whether vector code is compiled; empty where there is none."""
+        family = self.schedule.family
+        return f"{self.name.upper()}_{family.guard}" if family is not None and self.constants.functions else ""
 
     def parameters(self) -> str:
         parts = [f"const {ctype(v.buffer.format)} *{self.inputs[n]}" for n, v in self.schedule.inputs.items()]
@@ -176,6 +184,7 @@ class Sources:
             f"#define {upper}_ARENA_BYTES {max(s.memory.arena, 1)}",
             f"#define {upper}_ARENA_ALIGNMENT 16",
             f"#define {upper}_CONSTANT_BYTES {self.constant_bytes}",
+            *ALIGNED.replace("@", upper).splitlines(),
         ]
         for which, views, labels in (("INPUT", s.inputs, self.inputs), ("OUTPUT", s.outputs, self.outputs)):
             for label, view in views.items():
@@ -203,10 +212,9 @@ class Sources:
     def constants_header(self) -> str:
         guard = f"{self.name.upper()}_CONSTANTS_H"
         lines = [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""]
-        if self.constants.functions:
-            upper = self.name.upper()
-            arm = f"defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD) && !defined({upper}_PORTABLE)"
-            lines += [f"#if {arm}", f"#define {upper}_DOT 1", "#else", f"#define {upper}_DOT 0", "#endif", ""]
+        if self.guard and self.schedule.family is not None:
+            arm = f"{self.schedule.family.condition} && !defined({self.name.upper()}_PORTABLE)"
+            lines += [f"#if {arm}", f"#define {self.guard} 1", "#else", f"#define {self.guard} 0", "#endif", ""]
         return "\n".join([*lines, *self.constants.declarations(), "", f"#endif /* {guard} */"]) + "\n"
 
     def constants_source(self) -> str:
@@ -215,17 +223,18 @@ class Sources:
 
     def model_source(self) -> str:
         bodies = "\n\n".join(f.text for f in self.functions)
-        upper = self.name.upper()
         head = [f'#include "{self.name}.h"', "", "#include <math.h>", "", f'#include "{self.name}_constants.h"', ""]
-        head += [f"#ifndef {self.name.upper()}_TRACE", "/* Called after every step with what it made, for tests. */"]
-        head += [f"#define {self.name.upper()}_TRACE(step, data)", "#else"]
-        head += [f"void {self.name.upper()}_TRACE(int step, const void *data);", "#endif", ""]
-        if "_half(" in bodies:
-            head.append(HALF.replace("@", f"{self.name}_"))
+        head += [
+            f"#ifndef {self.name.upper()}_TRACE",
+            "/* Called after every step with each tensor that it made, for tests. */",
+        ]
+        head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
+        head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
+        head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies)]
         shared = "\n".join(self.constants.functions.values())
         if shared:
             guarded = [
-                f"#if {upper}_DOT",
+                f"#if {self.guard}",
                 "#include <arm_neon.h>",
                 "#include <stddef.h>",
                 "",
@@ -242,13 +251,21 @@ class Sources:
         s, upper = self.schedule, self.name.upper()
         lines = [f"int {self.name}_run({self.parameters()}) {{", "  uint8_t *base = (uint8_t *)arena;"]
         lines.append(f"  if (base == 0 || ((uintptr_t)base & {15}u) != 0) {{ return 1; }}")
-        for k, (step, made) in enumerate(zip(s.steps, self.functions, strict=True)):
-            target = s.views[step.result].buffer
+        passed = [*self.inputs.values(), *self.outputs.values()]
+        used = {a.buffer for step in s.steps for op in (*step.reads, *step.results) for a in [s.views[op]]}
+        used |= {v.buffer for pair in s.copies for v in pair}
+        unused = [name for buffer, name in self.labels.items() if buffer not in used and name in passed]
+        lines += [f"  (void){name};" for name in unused]
+        probe, known = 0, set(s.graph.ops)
+        for step, made in zip(s.steps, self.functions, strict=True):
             arguments = [place(b, s, self.labels, const=True) for b in made.arguments]
-            arguments.append(place(target, s, self.labels, const=False))
+            targets = [place(s.views[op].buffer, s, self.labels, const=False) for op in step.results]
             room = [place(b, s, self.labels, const=False) for b in made.scratch]
-            lines.append(f"  {made.name}({', '.join([*arguments, *room])});")
-            lines.append(f"  {upper}_TRACE({k}, {arguments[-1]});")
+            lines.append(f"  {made.name}({', '.join([*arguments, *targets, *room])});")
+            for op, target in zip(step.results, targets, strict=True):
+                if op in known:
+                    lines.append(f"  {upper}_TRACE({probe}, {target});")
+                    probe += 1
         for k, (source, target) in enumerate(s.copies):
             lines += self._copy(k, source, target)
         lines += ["  return 0;", "}"]

@@ -1,17 +1,19 @@
-"""What does not depend on the inputs is computed now: the interpreter's result becomes a constant."""
+"""What does not depend on the inputs is computed now, and computed parameters become operands of elementwise ops."""
 
 from __future__ import annotations
 
 from edgec.formats import TensorType
 from edgec.graph import Graph, Uses, rewrite
 from edgec.interp import evaluate
-from edgec.ops import Constant, Get, Input, Op
+from edgec.ops import Add, BatchNorm, Binary, Constant, Get, Input, Mul, Op, Reshape, Sub, Unary, constant
 
 
 def folded(graph: Graph) -> Graph:
     """`graph` without ops on constants alone."""
 
     def rule(op: Op, uses: Uses) -> Op | None:
+        if isinstance(op, BatchNorm) and not all(isinstance(p, Constant) for p in op.operands[1:]):
+            return _spread(op)
         if isinstance(op, Constant | Input) or not isinstance(op.type, TensorType):
             return None
         if isinstance(op, Get):
@@ -26,3 +28,13 @@ def folded(graph: Graph) -> Graph:
         return Constant(value[0], type=op.tensor, loc=op.loc)
 
     return rewrite(graph, rule)
+
+
+def _spread(op: BatchNorm) -> Op:
+    """A normalisation with computed parameters, in the interpreter's order."""
+    to = (op.shape[1],) + (1,) * (len(op.shape) - 2)
+    scale, bias, mean, var = (Reshape(p, to, loc=op.loc) for p in op.operands[1:])
+    epsilon = constant(op.epsilon, op.format)
+    deviation = Unary(Add(var, epsilon, loc=op.loc), "sqrt", loc=op.loc)
+    y = Mul(Binary(Sub(op.x, mean, loc=op.loc), deviation, "div", loc=op.loc), scale, loc=op.loc)
+    return Add(y, bias, loc=op.loc)

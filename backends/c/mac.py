@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from edgec.backends.c import codes
@@ -12,26 +14,28 @@ from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Scalar, integer, inte
 from edgec.backends.c.view import dense
 from edgec.backends.c.writer import Writer
 from edgec.formats import FormatError
-from edgec.ops import Constant, Conv, ConvTranspose, Dense, MatMul, centered_range
+from edgec.ops import Constant, Conv, ConvTranspose, Dense, MatMul, Op, centered_range
 from edgec.passes._accumulator import level_interval
 
 
-def weights_of(op: Dense | Conv) -> np.ndarray:
-    """Weights [O, taps..., channels] as levels or numbers."""
+def weights_of(op: Dense | Conv) -> np.ndarray | None:
+    """Weights [O, taps..., channels] as levels or numbers; None for computed ones."""
     if not isinstance(op.w, Constant):
-        raise FormatError("weights that are computed")
-    w = op.w.data if op.w.format.is_float else codes.centred_levels(op.w)
+        return None
+    w = op.w.data if op.w.format.is_float else op.w.levels
     return np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w
 
 
-def sum_type(op: Dense | Conv, weights: np.ndarray) -> str:
+def sum_type(op: Dense | Conv, weights: np.ndarray | None) -> str:
     """The type of the running sum: no partial sum may overflow."""
-    lo, hi = centered_range(op.x.format)
-    reach = max(abs(lo), abs(hi))
-    bound = np.abs(weights.reshape(len(weights), -1)).sum(axis=1) * reach
+    reach = max(map(abs, centered_range(op.x.format)))
+    if weights is None:
+        bound = np.array([reach * max(map(abs, centered_range(op.w.format))) * op.terms], object)
+    else:
+        bound = np.abs(weights.reshape(len(weights), -1)).sum(axis=1) * reach
     if op.product is not None:
         a, b = op.product.format.level_range
-        bound = np.full(len(weights), op.terms * max(abs(a), abs(b)))
+        bound = np.array([op.terms * max(abs(a), abs(b))])
     bias = _start_levels(op)
     if bias is not None:
         bound = bound + np.abs(bias)
@@ -56,11 +60,11 @@ def _start_levels(op: Dense | Conv) -> np.ndarray | None:
     if op.b is None:
         return None
     if not isinstance(op.b, Constant):
-        raise FormatError("a bias that is computed")
+        raise FormatError("a bias of integers that is computed")
     frac, common = _fractions(op)
     if frac != common:
         return None
-    levels = codes.centred_levels(op.b)
+    levels = op.b.levels
     bias = op.b.format.frac
     return levels if frac is None or bias is None else levels << (frac - bias)
 
@@ -68,23 +72,33 @@ def _start_levels(op: Dense | Conv) -> np.ndarray | None:
 def mac(w: Writer, op: Dense | Conv) -> list[str]:
     """The body of a step whose anchor is a dense layer or a convolution."""
     weights = weights_of(op)
-    name = w.constants.array(weights)
     body = Body()
     is_float = op.format.is_float
     channel = len(op.shape) - 1 if isinstance(op, Dense) else 1
     if is_float:
         kind = FLOATS[op.format.dtype.name]
         sum_ctype = NUMBERS[kind]
-        start = w.along(body, op.b.data, channel).code if isinstance(op.b, Constant) else "0"
+        start = _float_bias(w, op, body, channel)
     else:
         sum_ctype = sum_type(op, weights)
         first = _start_levels(op)
         start = w.along(body, first, channel).code if first is not None else "0"
     body.lines.append(f"{sum_ctype} sum = {start};")
-    body.lines += _dense_taps(w, op, name, sum_ctype) if isinstance(op, Dense) else _conv_taps(w, op, name, sum_ctype)
+    body.lines += _dense_taps(w, op, weights) if isinstance(op, Dense) else _conv_taps(w, op, weights)
     if is_float:
         return _ordered(w, op, w.epilogue(body, body.let_number("sum", kind)))  # type: ignore[arg-type]
     return _ordered(w, op, w.epilogue(body, _finished(w, op, body, channel)))
+
+
+def _float_bias(w: Writer, op: Dense | Conv, body: Body, channel: int) -> str:
+    """What a sum of floats starts with."""
+    if op.b is None:
+        return "0"
+    if isinstance(op.b, Constant):
+        return w.along(body, op.b.data, channel).code
+    view = w.views[op.b]
+    element = w.element_of(op.b, w.at([view.strides[0] * (a == channel) for a in range(len(op.shape))], view.offset))
+    return codes.load(body, op.b.format, element, w.constants).code
 
 
 def _ordered(w: Writer, op: Dense | Conv, lines: list[str]) -> list[str]:
@@ -96,9 +110,16 @@ def _finished(w: Writer, op: Dense | Conv, body: Body, channel: int) -> Scalar:
     frac, common = _fractions(op)
     bare = op if op.product is None else None
     interval = level_interval(op.replace(acc=None, out=None, type=None)) if bare is not None else None
+    if bare is not None and not isinstance(op.w, Constant):
+        most = op.terms * max(abs(a * b) for a in centered_range(op.x.format) for b in centered_range(op.w.format))
+        first = _start_levels(op)
+        reach = most + (int(np.abs(first).max(initial=0)) if first is not None else 0)
+        interval = np.array([-reach], object), np.array([reach], object)
     if interval is not None:
         lo, hi = int(interval[0].min()), int(interval[1].max())
-        if frac is not None and common != frac:  # of the products alone, in their own unit
+        if (
+            frac is not None and common != frac and isinstance(op.w, Constant)
+        ):  # of the products alone, in their own unit
             alone = level_interval(op.replace(acc=None, out=None, b=None, type=None))
             lo, hi = int(alone[0].min()), int(alone[1].max())
     else:
@@ -113,7 +134,7 @@ def _finished(w: Writer, op: Dense | Conv, body: Body, channel: int) -> Scalar:
         body.lines[-1] = body.lines[-1].replace("= sum", "= (int32_t)sum")
     if op.b is not None and frac != common:
         assert frac is not None and common is not None and isinstance(op.b, Constant)
-        bias = codes.centred_levels(op.b) << (common - (op.b.format.frac or 0))
+        bias = op.b.levels << (common - (op.b.format.frac or 0))
         total = c.multiply(body, total, c.constant(1 << (common - frac)))
         total = c.add(body, total, w.along(body, bias, channel))
         frac = common
@@ -125,38 +146,74 @@ def _finished(w: Writer, op: Dense | Conv, body: Body, channel: int) -> Scalar:
     return total
 
 
-def _accumulate(w: Writer, op: Dense | Conv, x: str, weight: str, sum_ctype: str) -> list[str]:
-    """Statements that add one product."""
+def _accumulate(w: Writer, op: Dense | Conv, x: str, weight: str, total: str = "sum") -> list[str]:
+    """Statements that add one product to `total`; `weight` is a number or, of integers, its level."""
     body = Body("v")
     value = codes.load(body, op.x.format, x, w.constants)
     if value.kind != "int":
         factor = f"@from_half({weight})" if value.kind == "half" else weight
-        return [*body.lines, f"sum += {value.code} * {factor};"]
+        return [*body.lines, f"{total} += {value.code} * {factor};"]
     value = c.subtract(body, value, c.constant(int(op.x.format.zero_point_array[0])))
-    lo, hi = centered_range(op.w.format)
-    factor_ = body.let(f"({integer_type(lo, hi)}){weight}", lo, hi)
+    if isinstance(op.w, Constant):
+        lo, hi = centered_range(op.w.format)
+        factor_ = body.let(f"({integer_type(lo, hi)}){weight}", lo, hi)
+    else:
+        zero = op.w.format.zero_point_array
+        if (zero != zero[0]).any():
+            raise FormatError("computed weights with zero points by channel")
+        factor_ = c.subtract(body, codes.load(body, op.w.format, weight, w.constants), c.constant(int(zero[0])))
     product = c.multiply(body, value, factor_)
     if op.product is not None:
         frac = (op.x.format.frac or 0) + (op.w.format.frac or 0)
         product = requantize_dyadic(body, product, frac, op.product)
-    return [*body.lines, f"sum += {product.code};"]
+    return [*body.lines, f"{total} += {product.code};"]
 
 
-def _dense_taps(w: Writer, op: Dense, weights: str, sum_ctype: str) -> list[str]:
+BLOCK = 32
+"""Terms of a sum of floats that are added up by themselves, which keeps the error of long sums small."""
+
+
+def _summed(op: Op, count: int, inner: Callable[[str], list[str]], name: str = "k") -> list[str]:
+    """A loop over `count` terms; `inner` gives the statements that add one to a total."""
+    deeper = ["  " + line for line in inner("sum" if count <= BLOCK or not op.format.is_float else "part")]
+    if count <= BLOCK or not op.format.is_float:
+        return [f"for (int32_t {name} = 0; {name} < {count}; {name}++) {{", *deeper, "}"]
+    kind = NUMBERS[FLOATS[op.format.dtype.name]]  # type: ignore[index]
+    last = (
+        f"{name}_ + {BLOCK}" if count % BLOCK == 0 else f"({name}_ + {BLOCK} < {count} ? {name}_ + {BLOCK} : {count})"
+    )
+    return [
+        f"for (int32_t {name}_ = 0; {name}_ < {count}; {name}_ += {BLOCK}) {{",
+        f"  const int32_t end = {last};",
+        f"  {kind} part = 0;",
+        f"  for (int32_t {name} = {name}_; {name} < end; {name}++) {{",
+        *("  " + line for line in deeper),
+        "  }",
+        "  sum += part;",
+        "}",
+    ]
+
+
+def _dense_taps(w: Writer, op: Dense, weights: np.ndarray | None) -> list[str]:
     view = w.views[op.x]
     terms = op.w.shape[1]
     lead = w.at((*view.strides[:-1], 0), view.offset)
     index = f"{lead} + {affine([('k', view.strides[-1])])}"
-    row = w.at((0,) * (len(op.shape) - 1) + (terms,))
-    inner = _accumulate(w, op, w.element_of(op.x, index), f"{weights}[{row} + k]", sum_ctype)
-    return [f"for (int32_t k = 0; k < {terms}; k++) {{", *("  " + line for line in inner), "}"]
+    if weights is None:
+        y = w.views[op.w]
+        row = w.at((0,) * (len(op.shape) - 1) + (y.strides[0],), y.offset)
+        weight = w.element_of(op.w, f"{row} + {affine([('k', y.strides[1])])}")
+    else:
+        weight = f"{w.constants.array(weights)}[{w.at((0,) * (len(op.shape) - 1) + (terms,))} + k]"
+    return _summed(op, terms, lambda total: _accumulate(w, op, w.element_of(op.x, index), weight, total))
 
 
-def _conv_taps(w: Writer, op: Conv, weights: str, sum_ctype: str) -> list[str]:
+def _conv_taps(w: Writer, op: Conv, weights: np.ndarray | None) -> list[str]:
     view = w.views[op.x]
     kernel, rank, per_group = op.w.shape[2:], len(op.w.shape) - 2, op.w.shape[1]
     outputs = op.w.shape[0] // op.groups
-    lines = []
+    lines: list[str] = []
+    split = op.format.is_float and per_group == 1 and kernel[-1] > BLOCK
     terms = [("i0", view.strides[0])]
     tap = []
     depth = 0
@@ -164,6 +221,8 @@ def _conv_taps(w: Writer, op: Conv, weights: str, sum_ctype: str) -> list[str]:
     for a in range(rank):
         opened, position = window_axis(a, kernel[a], op.x.shape[2 + a], op.strides[a], op.pads[a],
                                        op.pads[a + rank], op.dilations[a], op.shape[2 + a])  # fmt: skip
+        if split and a == rank - 1:
+            opened[1:1] = [f"  if (k{a} % {BLOCK} == 0) {{", "    sum += part;", "    part = 0;", "  }"]
         lines += ["  " * depth + line for line in opened]
         depth += 1
         if not view.strides[2 + a]:  # an axis of one element, or a broadcast one
@@ -178,11 +237,22 @@ def _conv_taps(w: Writer, op: Conv, weights: str, sum_ctype: str) -> list[str]:
         terms.append(("c", view.strides[1]))
         tap.append(("c", 1))
     row = affine([("i1", int(np.prod(op.w.shape[1:]))), *tap])
-    inner = _accumulate(w, op, w.element_of(op.x, affine(terms, view.offset)), f"{weights}[{row}]", sum_ctype)
+    if weights is None:
+        y = w.views[op.w]
+        place = [("i1", y.strides[0]), *[("c", y.strides[1])] * (per_group > 1)]
+        place += [(f"k{a}", y.strides[2 + a]) for a in range(rank)]
+        weight = w.element_of(op.w, affine(place, y.offset))
+    else:
+        weight = f"{w.constants.array(weights)}[{row}]"
+    x = w.element_of(op.x, affine(terms, view.offset))
     if per_group > 1:
-        inner = [f"for (int32_t c = 0; c < {per_group}; c++) {{", *("  " + line for line in inner), "}"]
+        inner = _summed(op, per_group, lambda total: _accumulate(w, op, x, weight, total), "c")
+    else:
+        inner = _accumulate(w, op, x, weight, "part" if split else "sum")
     lines += ["  " * depth + line for line in inner]
     lines += ["  " * d + "}" for d in reversed(range(depth))]
+    if split:
+        lines = [f"{NUMBERS[FLOATS[op.format.dtype.name]]} part = 0;", *lines, "sum += part;"]  # type: ignore[index]
     return lines
 
 
@@ -206,7 +276,7 @@ def matmul(w: Writer, op: MatMul) -> list[str]:
     x, y = _matrix(w, op, 0), _matrix(w, op, 1)
     body.lines.append(f"{NUMBERS[kind]} sum = 0;")
     product = " * ".join(f"@from_half({e})" if kind == "half" else e for e in (x, y))
-    body.lines += [f"for (int32_t k = 0; k < {op.x.shape[-1]}; k++) {{", f"  sum += {product};", "}"]
+    body.lines += _summed(op, op.x.shape[-1], lambda total: [f"{total} += {product};"])
     return w.over_axes(w.epilogue(body, body.let_number("sum", kind)), range(len(op.shape)))  # type: ignore[arg-type]
 
 

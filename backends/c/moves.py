@@ -6,21 +6,12 @@ import numpy as np
 
 from edgec.backends.c import codes
 from edgec.backends.c.loops import affine, nest
-from edgec.backends.c.scalar import FLOATS, Body, Kind, Scalar, integer, number
+from edgec.backends.c.scalar import FLOATS, Body, integer, number
 from edgec.backends.c.view import dense
 from edgec.backends.c.writer import Writer
 from edgec.formats import FormatError
-from edgec.interp.move import source_coordinates
-from edgec.ops import Concat, Constant, Gather, Op, Pad, Reshape, Resize
+from edgec.ops import Concat, Gather, Op, Pad, Reshape
 from edgec.ops.shape import fill_code
-
-
-def _source(w: Writer, op: Op, x: Op) -> tuple[str, tuple[int, ...], int]:
-    """Name, strides and offset of an operand, constants included."""
-    if isinstance(x, Constant):
-        return w.constants.array(x.data, as_is=True), dense(x.shape), 0
-    view = w.views[x]
-    return w.arguments[view.buffer], view.strides, view.offset
 
 
 def concat(w: Writer, op: Concat) -> list[str]:
@@ -28,7 +19,7 @@ def concat(w: Writer, op: Concat) -> list[str]:
     axis = op.axis % len(op.shape)
     lines, at = [], w.result.offset
     for x in op.xs:
-        name, strides, offset = _source(w, op, x)
+        name, strides, offset = w.source(x)
         order = w.result.order
         loops = nest(x.shape, [strides, w.result.strides], order)
         if 0 not in x.shape:
@@ -39,7 +30,7 @@ def concat(w: Writer, op: Concat) -> list[str]:
 
 def reshape(w: Writer, op: Reshape) -> list[str]:
     """The elements in the order of the operand."""
-    name, strides, offset = _source(w, op, op.x)
+    name, strides, offset = w.source(op.x)
     loops = nest(op.x.shape, [strides, dense(op.x.shape)])
     if not w.result.row_major:
         raise FormatError("a reshape into another layout")
@@ -54,7 +45,7 @@ def _stored(w: Writer, op: Op, element: str) -> list[str]:
 
 
 def pad(w: Writer, op: Pad) -> list[str]:
-    name, strides, offset = _source(w, op, op.x)
+    name, strides, offset = w.source(op.x)
     rank = len(op.shape)
     before, body, outside = op.pads[:rank], Body(), []
     terms = []
@@ -100,7 +91,7 @@ def _literal(op: Op, code: np.generic) -> str:
 
 def gather(w: Writer, op: Gather) -> list[str]:
     """Constant indices; -1 gives zero."""
-    name, strides, offset = _source(w, op, op.x)
+    name, strides, offset = w.source(op.x)
     axis = op.axis % len(op.x.shape)
     indices = np.array(op.indices, np.int64)
     body = Body()
@@ -113,50 +104,3 @@ def gather(w: Writer, op: Gather) -> list[str]:
         body.lines.append(f"const {codes.ctype(op.format)} code = g < 0 ? {fill} : {element};")
         element = "code"
     return w.over_axes(w.epilogue(body, codes.load(body, op.format, element, w.constants)))
-
-
-NEAREST = {
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-    "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-}
-
-
-def resize(w: Writer, op: Resize) -> list[str]:
-    """Tables of positions and weights, one an axis."""
-    name, strides, offset = _source(w, op, op.x)
-    body, rank = Body(), len(op.sizes)
-    terms = [("i0", strides[0]), ("i1", strides[1])]
-    if op.mode == "nearest":
-        for i in range(rank):
-            position = np.clip(NEAREST[op.nearest](source_coordinates(op, i)), 0, op.x.shape[2 + i] - 1)
-            table = w.constants.array(position.astype(np.int64))
-            body.lines.append(f"const int32_t q{i} = {table}[i{2 + i}];")
-            terms.append((f"q{i}", strides[2 + i]))
-        element = f"{name}[{affine(terms, offset)}]"
-        return w.over_axes(w.epilogue(body, codes.load(body, op.format, element, w.constants)))
-    if op.mode != "linear" or not op.format.is_float:
-        raise FormatError(f"resizing of mode {op.mode} for {op.format}")
-    kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
-    for i in range(rank):
-        n = op.x.shape[2 + i]
-        position = np.clip(source_coordinates(op, i), 0, n - 1)
-        low = np.floor(position).astype(np.int64)
-        weight = (position - low).astype(op.format.dtype)
-        for label, values in (("a", low), ("b", np.minimum(low + 1, n - 1))):
-            body.lines.append(f"const int32_t {label}{i} = {w.constants.array(values)}[i{2 + i}];")
-        table = f"{w.constants.array(weight)}[i{2 + i}]"
-        value = f"@from_half({table})" if kind == "half" else table
-        body.lines.append(f"const {Scalar('', kind).ctype} w{i} = {value};")
-
-    def blended(axis: int, chosen: list[tuple[str, int]]) -> Scalar:
-        if axis < 0:
-            return codes.load(body, op.format, f"{name}[{affine([*terms, *chosen], offset)}]", w.constants)
-        one = blended(axis - 1, [*chosen, (f"a{axis}", strides[2 + axis])])
-        two = blended(axis - 1, [*chosen, (f"b{axis}", strides[2 + axis])])
-        left = body.let_number(f"{one.code} * (1 - w{axis})", kind)
-        right = body.let_number(f"{two.code} * w{axis}", kind)
-        return body.let_number(f"{left.code} + {right.code}", kind)
-
-    return w.over_axes(w.epilogue(body, blended(rank - 1, [])))

@@ -11,7 +11,7 @@ from edgec.backends.c.loops import affine
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer, integer_type, number
 from edgec.backends.c.writer import Writer
 from edgec.formats import FormatError
-from edgec.ops import ArgMax, Constant, Normalize, Op, Reduce, Softmax
+from edgec.ops import ArgMax, Normalize, Op, Reduce, Softmax
 
 LONG_SUM = 4096
 """Terms from which on floats are summed in double precision."""
@@ -136,20 +136,30 @@ def over_rows(w: Writer, outer: list[int], axes: tuple[int, ...], first: list[st
 
 
 def softmax(w: Writer, op: Softmax) -> list[str]:
-    """In double precision, rounded once, as the interpreter does."""
+    """In double precision, rounded once, as the interpreter does; binary16 rounds every step."""
     axis = op.axis % len(op.shape)
     outer, names = _row_marks(w, op, (axis,))
+    kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
+    half = kind == "half"
+    t, f = ("float", "f") if half else ("double", "")
+
+    def rounded(text: str) -> str:
+        return f"@round_half({text})" if half else text
+
+    def shifted(x: str) -> str:
+        return rounded(f"({t}){x} - top")
+
     scan = Body("v")
     x = _load(w, op, op.x, names, scan).code
-    first = ["double top = -INFINITY;"]
-    first += _loops(op, (axis,), op.shape, [*scan.lines, f"if ((double){x} > top) {{ top = (double){x}; }}"])
-    first.append("double sum = 0;")
-    first += _loops(op, (axis,), op.shape, [*scan.lines, f"sum += exp((double){x} - top);"])
+    first = [f"{t} top = -INFINITY;"]
+    first += _loops(op, (axis,), op.shape, [*scan.lines, f"if (({t}){x} > top) {{ top = ({t}){x}; }}"])
+    first.append(f"{t} sum = 0;")
+    first += _loops(op, (axis,), op.shape, [*scan.lines, f"sum += {rounded(f'exp{f}({shifted(x)})')};"])
+    first += ["sum = @round_half(sum);"] if half else []
     body = Body()
     value = _load(w, op, op.x, {**names, axis: f"i{axis}"}, body).code
-    kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
-    shifted = f"((double){value} - top)"
-    text = f"{shifted} - log(sum)" if op.log else f"exp({shifted}) / sum"
+    own = shifted(value)
+    text = f"{own} - {rounded(f'log{f}(sum)')}" if op.log else f"{rounded(f'exp{f}({own})')} / sum"
     return over_rows(w, outer, (axis,), first, w.epilogue(body, body.let_number(f"({NUMBERS[kind]})({text})", kind)))
 
 
@@ -175,7 +185,5 @@ def normalize(w: Writer, op: Normalize) -> list[str]:
     y = body.let_number(f"({NUMBERS[kind]})((({t}){value} - mean) / deviation)", kind)
     for sign, parameter in (("*", op.scale), ("+", op.bias)):
         if parameter is not None:
-            if not isinstance(parameter, Constant):
-                raise FormatError("parameters that are computed")
             y = body.let_number(f"{y.code} {sign} {w.read(body, parameter).code}", kind)
     return over_rows(w, outer, axes, first, w.epilogue(body, y))

@@ -26,6 +26,8 @@ class Scalar:
     kind: Kind = "int"
     lo: int = 0
     hi: int = 0
+    stored: str = ""
+    """The code in memory, where a level has one and its format is a table."""
 
     @property
     def ctype(self) -> str:
@@ -206,14 +208,35 @@ def overflow(body: Body, a: Scalar, lo: int, hi: int, rule: Overflow) -> Scalar:
         span = 1 << (hi - lo).bit_length()
         base = -span // 2 if lo < 0 else 0
         if span >= 1 << 63:
-            raise FormatError("wrapping to 63 bits or more")
+            return wrapped(body, "+", a, constant(0), lo, hi)
         moved = subtract(body, a, constant(base))
         kind = integer_type(min(moved.lo, 0), max(moved.hi, span))
-        low = body.let(f"({kind})(({kind}){moved.code} & {integer(span - 1)})", 0, span - 1)
+        low = body.let(f"({integer_type(0, span - 1)})(({kind}){moved.code} & {integer(span - 1)})", 0, span - 1)
         return maximum(body, add(body, low, constant(base)), lo)
     if rule == "saturate_symmetric" and lo < 0:
         lo = -hi
     return minimum(body, maximum(body, a, lo), hi)
+
+
+def wrapped(body: Body, sign: str, a: Scalar, b: Scalar, lo: int, hi: int) -> Scalar:
+    """a sign b modulo 2**64, and of that what the bits of lo..hi write."""
+    name = body.name()
+    other = b.code if sign == "<<" else f"(uint64_t){b.code}"
+    body.lines.append(f"const uint64_t {name} = (uint64_t){a.code} {sign} {other};")
+    return low_bits(body, name, lo, hi)
+
+
+def low_bits(body: Body, name: str, lo: int, hi: int) -> Scalar:
+    """The level in lo..hi that the low bits of a `uint64_t` write; a narrow range has no most negative code."""
+    width = (hi - lo).bit_length()
+    kind, mask = integer_type(lo, hi), f"UINT64_C({(1 << width) - 1})"
+    if lo >= 0:
+        return body.let(f"({kind})({name} & {mask})", lo, hi)
+    if width == 64:
+        return maximum(body, body.let(f"(int64_t){name}", -(1 << 63), hi), lo)
+    half = 1 << (width - 1)
+    shifted = f"(int64_t)(({name} + UINT64_C({half})) & {mask}) - INT64_C({half})"
+    return maximum(body, body.let(f"({integer_type(-half, hi)})({shifted})", -half, hi), lo)
 
 
 def as_number(body: Body, a: Scalar, kind: Kind) -> Scalar:
@@ -250,7 +273,13 @@ def round_number(body: Body, a: Scalar, rounding: Rounding) -> Scalar:
 def to_levels(body: Body, a: Scalar, zero: int, lo: int, hi: int, rule: Overflow) -> Scalar:
     """An integral number plus `zero` brought into lo..hi: NaN counts as level 0, infinities saturate."""
     if rule == "wrap":
-        raise FormatError("a quantiser of floats that wraps")
+        span = 1 << (hi - lo).bit_length()
+        shifted = body.let_number(f"(double){a.code} + {number(float(zero), 'double')}", "double").code
+        rest = body.let_number(f"fmod({shifted}, {number(float(span), 'double')})", "double").code
+        bits = body.name()  # infinities and NaN count as level 0
+        test, size = f"{shifted} - {shifted} != 0", f"(uint64_t)fabs({rest})"
+        body.lines.append(f"const uint64_t {bits} = {test} ? 0 : {rest} < 0 ? 0 - {size} : {size};")
+        return low_bits(body, bits, lo, hi)
     if rule == "saturate_symmetric" and lo < 0:
         lo = -hi
     nan = min(max(0, lo), hi)

@@ -7,14 +7,16 @@ registers. Steps run in the order of their last op.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from edgec.backends.c.dot.match import DotLayer, matched
-from edgec.backends.c.dot.steps import reads_as_it_is, scratch, suits
-from edgec.backends.c.memory import Allocation, MemoryPlan, pack
+from edgec.backends.c.family import Family
+from edgec.backends.c.int8.match import ByteLayer, matched
+from edgec.backends.c.int8.place import reads_as_it_is, scratch, suits
+from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
-from edgec.formats import TensorType
+from edgec.formats import F16, F32, Integer, TensorType, TupleType
 from edgec.graph import Graph
 from edgec.ops import (
     Add,
@@ -27,13 +29,16 @@ from edgec.ops import (
     Constant,
     Conv,
     ConvTranspose,
+    Cumulate,
     DecodeFloat,
     Dense,
     Dequantize,
     EncodeFloat,
     Gather,
     Get,
+    Gru,
     Input,
+    Lstm,
     Lut,
     MatMul,
     MaxPool,
@@ -50,8 +55,11 @@ from edgec.ops import (
     RequantizeFloat,
     Reshape,
     Resize,
+    Rnn,
     Softmax,
+    Split,
     Sub,
+    Take,
     Unary,
     Where,
 )
@@ -63,29 +71,41 @@ ELEMENTWISE = (
 """Ops whose result at one place depends on their operands at that place."""
 WITH_EPILOGUE = (
     Dense, Conv, ConvTranspose, MatMul, MaxPool, AvgPool, Reduce, ArgMax, Softmax, Normalize, Pad, Gather, Resize,
+    Take, Cumulate,
 )  # fmt: skip
 """Anchors that hand every finished element to the elementwise ops behind them."""
 SPATIAL = (Conv, ConvTranspose, MaxPool, AvgPool)
 """Ops whose results lie channels last."""
+RECURRENT = (Rnn, Gru, Lstm)
 
 
 @dataclass(eq=False)
 class Step:
-    """`ops` in order; the last one is what is stored. `reads` are the computed tensors that it takes."""
+    """`ops` in order; the last one is what is stored. `reads` are the computed tensors that it takes.
+
+    Of an op with several results every one is stored: `results` are the `Get`s of all, by index."""
 
     ops: tuple[Op, ...]
     name: str = ""
+    results: tuple[Op, ...] = ()
     reads: tuple[Op, ...] = ()
     in_place: Op | None = None
     """The operand whose memory the result takes over."""
-    layer: DotLayer | None = None
-    """What dot-product code needs to know, where it does the step."""
-    scratch: View | None = None
+    layer: ByteLayer | None = None
+    """What vector code needs to know, where it does the step."""
+    copy: View | None = None
     """Where that code copies its operand first."""
+    scratch: Buffer | None = None
+    """Its memory: the copy, then at `work` what the code needs besides."""
+    work: int = 0
+
+    def __post_init__(self) -> None:
+        self.results = self.results or self.ops[-1:]
 
     @property
     def result(self) -> Op:
-        return self.ops[-1]
+        """The (first) tensor that is stored."""
+        return self.results[0]
 
     @property
     def anchor(self) -> Op | None:
@@ -108,10 +128,11 @@ class Schedule:
     inputs: dict[str, View] = field(default_factory=dict)
     outputs: dict[str, View] = field(default_factory=dict)
     copies: tuple[tuple[View, View], ...] = ()
+    family: Family | None = None
 
 
-def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
-    """The ops of every step, those of one step in order; with `dot` only what dot-product code does joins its steps."""
+def grouped(graph: Graph, *, vector: bool = False) -> list[tuple[Op, ...]]:
+    """The ops of every step, those of one step in order; with `vector` only what vector code does joins its steps."""
     group: dict[Op, list[Op]] = {}
     position = {op: i for i, op in enumerate(graph.ops)}
     for op in graph.ops:
@@ -122,14 +143,14 @@ def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
             anchored = None
             for operand in sorted(dict.fromkeys(op.operands), key=lambda o: -position[o]):
                 theirs = group.get(operand)
-                if theirs is None or graph.use_count(operand) != op.operands.count(operand):
+                if theirs is None or graph.use_count(operand) != 1:
                     continue
                 if operand.shape != op.shape or theirs[-1] is not operand:
                     continue
                 with_anchor = not isinstance(theirs[0], ELEMENTWISE)
                 if with_anchor and (anchored is not None or not isinstance(theirs[0], WITH_EPILOGUE)):
                     continue
-                if with_anchor and dot and matched(tuple(theirs)) and not matched((*theirs, *mine)):
+                if with_anchor and vector and matched(tuple(theirs)) and not matched((*theirs, *mine)):
                     continue
                 if with_anchor:
                     anchored = theirs
@@ -144,8 +165,8 @@ def grouped(graph: Graph, *, dot: bool = False) -> list[tuple[Op, ...]]:
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `dot` allows dot-product code."""
+def scheduled(graph: Graph, name: str, family: Family | None = None) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `family` that of vector code."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -157,13 +178,16 @@ def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
     direct: dict[Op, str] = {}
     for label, op in graph.outputs:
         direct.setdefault(op, label)
-    groups = {g[-1]: g for g in grouped(graph, dot=dot)}
-    layers = {g[-1]: layer for g in groups.values() if dot and (layer := matched(g)) is not None}
+    groups = {g[-1]: g for g in grouped(graph, vector=family is not None)}
+    layers = {g[-1]: layer for g in groups.values() if family is not None and (layer := matched(g)) is not None}
     halos = _halos(layers.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
     for op in graph.ops:
-        if op in inside or isinstance(op, Input) or not isinstance(op.type, TensorType):
+        if op in inside or op in views or isinstance(op, Split):
+            continue
+        if not isinstance(op.type, TensorType):
+            steps.append(_several(graph, op, len(steps), views, {o: outputs[n] for o, n in direct.items()}))
             continue
         if isinstance(op, Constant):
             number = sum(v.buffer.place == "constant" for v in views.values())
@@ -174,28 +198,70 @@ def scheduled(graph: Graph, name: str, *, dot: bool = False) -> Schedule:
             views[op] = view
             continue
         ops = groups[op]
-        step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}")
         outside = dict.fromkeys(o for member in ops for o in member.operands if o not in ops)
-        step.reads = tuple(o for o in outside if not isinstance(o, Constant))
+        reads = tuple(o for o in outside if not isinstance(o, Constant))
+        step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
         if op in direct:
             views[op] = outputs[direct[op]]
         elif op in halos:
             views[op] = image(f"t{len(steps)}", op.format, op.shape, *halos[op])
         else:
-            slack = SLACK if dot and op.format.dtype.itemsize == 1 else 0
+            slack = SLACK if family is not None and op.format.dtype.itemsize == 1 else 0
             buffer = Buffer(f"t{len(steps)}", "arena", op.format, op.tensor.size + slack)
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
-        if op in layers and suits(layers[op], views[op]):
-            step.layer = layers[op]
-            x = views[step.layer.op.x]
-            step.scratch = None if reads_as_it_is(step.layer, x) else scratch(step.layer, x)
+        if family is not None and op in layers and suits(layers[op], views[op]):
+            _vectorised(step, layers[op], views, family)
         steps.append(step)
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
-    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, family)
 
 
-def _halos(layers: Iterable[DotLayer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
+def _vectorised(step: Step, layer: ByteLayer, views: dict[Op, View], family: Family) -> None:
+    """Let vector code do a step, with the memory that it needs."""
+    step.layer = layer
+    x = views[layer.op.x]
+    step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
+    copied = 0 if step.copy is None else step.copy.buffer.bytes
+    step.work = -(-copied // ALIGNMENT) * ALIGNMENT
+    work = family.workspace(layer, views[step.result])
+    if work:
+        step.scratch = Buffer("scratch", "arena", Integer(8), step.work + work)
+    elif step.copy is not None:
+        step.scratch = step.copy.buffer
+
+
+def _several(graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View]) -> Step:
+    """The step of an op with several results. What nobody takes has a place too, which its code may need."""
+    assert isinstance(op.type, TupleType)
+    taken: dict[int, list[Op]] = {}
+    for user in graph.ops:
+        if isinstance(user, Get) and user.x is op:
+            taken.setdefault(user.index, []).append(user)
+    results = []
+    for i, kind in enumerate(op.type.elements):
+        gets = taken.get(i) or [Get(op, i, loc=op.loc)]
+        gets.sort(key=lambda g: g not in outputs)
+        if gets[0] in outputs:
+            view = outputs[gets[0]]
+        elif i == 0 and i not in taken and isinstance(op, RECURRENT):  # every step at the place of the last
+            room = kind.shape[1:]
+            view = View(Buffer(f"t{number}", "arena", kind.format, math.prod(room)), kind.shape, (0, *dense(room)))
+        else:
+            name = f"t{number}_{i}" if i else f"t{number}"
+            view = View(Buffer(name, "arena", kind.format, kind.size), kind.shape, dense(kind.shape))
+        views |= dict.fromkeys(gets, view)
+        results.append(gets[0])
+    reads = tuple(o for o in dict.fromkeys(op.operands) if not isinstance(o, Constant))
+    step = Step((op,), f"s{number:02d}_{op.mnemonic}", tuple(results), reads)
+    if isinstance(op, Gru) and op.rb is None:  # update gates, and states times reset gates, of one sequence
+        units = op.h.shape[1]
+        fmt = op.h.format if op.h.format != F16 else F32
+        step.scratch = Buffer("scratch", "arena", fmt, 2 * units)
+    return step
+
+
+def _halos(layers: Iterable[ByteLayer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
     """How much padding the convolutions that read a tensor want around it, and the code that stands there."""
     found: dict[Op, tuple[tuple[int, int, int, int], int]] = {}
     for layer in layers:
@@ -245,21 +311,21 @@ def planned(steps: list[Step], views: dict[Op, View], copies: tuple[tuple[View, 
         last[source.buffer] = len(steps)
     allocation: dict[Buffer, Allocation] = {}
     for t, step in enumerate(steps):
-        view = views[step.result]
         if step.scratch is not None:
-            room = step.scratch.buffer
-            allocation[room] = Allocation(f"scratch of {step.name}", room.bytes, t, t)
-        if view.buffer.place != "arena":
-            continue
-        until = max(last.get(view.buffer, t), t)
-        taken = in_place(step, views, last, t)
-        if taken is not None and views[taken].buffer in allocation:
-            shared = allocation[views[taken].buffer]
-            step.in_place = taken
-            shared.end = until
-            allocation[view.buffer] = shared
-        else:
-            allocation[view.buffer] = Allocation(view.buffer.name, view.buffer.bytes, t, until)
+            allocation[step.scratch] = Allocation(f"scratch of {step.name}", step.scratch.bytes, t, t)
+        for result in step.results:
+            view = views[result]
+            if view.buffer.place != "arena":
+                continue
+            until = max(last.get(view.buffer, t), t)
+            taken = in_place(step, views, last, t) if len(step.results) == 1 else None
+            if taken is not None and views[taken].buffer in allocation:
+                shared = allocation[views[taken].buffer]
+                step.in_place = taken
+                shared.end = until
+                allocation[view.buffer] = shared
+            else:
+                allocation[view.buffer] = Allocation(view.buffer.name, view.buffer.bytes, t, until)
     return pack(allocation)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from edgec.backends.c.golden import golden_files
+
 MAIN = """\
 /* Runs the model on every frame of a file, for tests.
 
@@ -14,7 +16,8 @@ MAIN = """\
 
    INPUTS holds frame after frame, each the input tensors one after the other; OUTPUTS gets the same of the outputs,
    and LAYERS, where the model is compiled with -D{upper}_TRACE={name}_trace, what every step made. With
-   -D{upper}_REGION as well, LAYERS is the number of the step whose instructions are counted. */
+   -D{upper}_STEPS, LAYERS is the tensor with which one step begins being counted (-1: the first), and the next
+   argument the one with which it ends. */
 
 #include <stdint.h>
 #include <stdio.h>
@@ -22,34 +25,35 @@ MAIN = """\
 
 #include "{name}.h"
 
-#if defined({upper}_REGION) /* counting: the instructions of an inference lie between two marks */
+/* counting: the instructions of an inference, or of a step, lie between two marks */
+#if defined({upper}_REGION) || defined({upper}_STEPS)
 #include "edgec_region.h"
 #else
 #define edgec_region()
 #endif
 
-#if defined(__GNUC__)
-__attribute__((aligned({upper}_ARENA_ALIGNMENT)))
-#endif
-static uint8_t arena[{upper}_ARENA_BYTES];
+static {upper}_ALIGNED uint8_t arena[{upper}_ARENA_BYTES];
 {buffers}
 
 static FILE *layers = 0;
-static int counted = -1;
 
-void {name}_trace(int step, const void *data);
+void {name}_trace(int tensor, const void *data);
 
-#if defined({upper}_REGION)
-void {name}_trace(int step, const void *data) {{
+#if defined({upper}_STEPS)
+static int begin, end;
+
+void {name}_trace(int tensor, const void *data) {{
   (void)data;
-  if (step == counted || step + 1 == counted) {{ edgec_region(); }}
+  if (tensor == begin || tensor == end) {{ edgec_region(); }}
 }}
 #else
-void {name}_trace(int step, const void *data) {{
+void {name}_trace(int tensor, const void *data) {{
   static const uint32_t bytes[] = {{{bytes}}};
-  if (layers != 0 && fwrite(data, 1, bytes[step], layers) != bytes[step]) {{
+  edgec_region();
+  if (layers != 0 && fwrite(data, 1, bytes[tensor], layers) != bytes[tensor]) {{
     layers = 0;
   }}
+  edgec_region();
 }}
 #endif
 
@@ -60,24 +64,32 @@ int main(int argc, char **argv) {{
     fprintf(stderr, "usage: {name}_main INPUTS OUTPUTS [LAYERS]\\n");
     return 2;
   }}
-#if defined({upper}_REGION)
-  counted = argc > 3 ? atoi(argv[3]) : counted;
+#if defined({upper}_STEPS)
+  begin = argc > 4 ? atoi(argv[3]) : -1;
+  end = argc > 4 ? atoi(argv[4]) : -1;
+  argc = 3;
 #else
   layers = argc > 3 ? fopen(argv[3], "wb") : 0;
 #endif
   long frames = 0;
   for (;; frames++) {{
 {reads}
-    if (counted <= 0) {{ edgec_region(); }}
+#if defined({upper}_STEPS)
+    if (begin < 0) {{ edgec_region(); }}
+#else
+    edgec_region();
+#endif
     const int wrong = {name}_run({arguments}, arena);
-    if (counted < 0) {{ edgec_region(); }}
+#if !defined({upper}_STEPS)
+    edgec_region();
+#endif
     if (wrong != 0) {{
       fprintf(stderr, "the arena is not aligned\\n");
       return 1;
     }}
 {writes}
   }}
-  if (fclose(out) != 0 || (counted < 0 && argc > 3 && (layers == 0 || fclose(layers) != 0))) {{
+  if (fclose(out) != 0 || (argc > 3 && (layers == 0 || fclose(layers) != 0))) {{
     fprintf(stderr, "the results could not be written\\n");
     return 1;
   }}
@@ -90,10 +102,11 @@ int main(int argc, char **argv) {{
 def simulation_files(
     interface: Mapping[str, Any], inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """`sim/NAME_main.c` and the golden frames in the files that it reads."""
+    """`sim/NAME_main.c`, the golden frames in the file that it reads, and some of them as C with a program around."""
     name = interface["name"]
     main = main_source(interface)
     files = {f"sim/{name}_main.c": main.encode(), "sim/inputs.bin": packed(interface["inputs"], inputs)}
+    files |= golden_files(interface, inputs, outputs)
     facts = {"file": f"sim/{name}_main.c", "frames": len(next(iter(inputs.values()), ()))}
     return files, facts
 

@@ -29,7 +29,20 @@ class Writer:
         self.arguments: dict[object, str] = {}
         for op in step.reads:
             self.arguments.setdefault(self.views[op].buffer, f"x{len(self.arguments)}")
+        self.results = [f"y{i}" if i else "y" for i in range(len(step.results))]
         self.accesses: list[tuple[tuple[int, ...], int]] = []
+
+    @property
+    def names(self) -> list[str]:
+        """All parameters but scratch memory."""
+        return [*self.arguments.values(), *self.results]
+
+    def source(self, op: Op) -> tuple[str, tuple[int, ...], int]:
+        """Name, strides and offset of an operand, computed or constant."""
+        if isinstance(op, Constant):
+            return self.constants.array(op.data, as_is=True), dense(op.shape), 0
+        view = self.views[op]
+        return self.arguments[view.buffer], view.strides, view.offset
 
     def at(self, strides: Sequence[int], offset: int = 0) -> str:
         """A mark for the element at these strides along the axes of the result."""
@@ -50,7 +63,7 @@ class Writer:
     def read(self, body: Body, op: Op) -> Scalar:
         """The level or number of an operand at the element of the result, broadcast as numpy does."""
         if isinstance(op, Constant):
-            values = op.data if op.format.is_float else op.levels
+            values = op.data if op.format.is_float else codes.levels_of(op)
             return self.constant(body, values, self.spread(op.shape, dense(op.shape)))
         view = self.views[op]
         index = self.at(self.spread(view.shape, view.strides), view.offset)
@@ -126,15 +139,17 @@ class Writer:
         return loops.write(_resolved(lines, places))
 
     def signature(self, name: str, scratch: bool = False) -> str:
-        """The function's head. Arguments in the order of `arguments`, then the result, then scratch memory."""
+        """The function's head. Arguments in the order of `arguments`, then the results, then scratch memory."""
         parts = [f"const {codes.ctype(b.format)} *{n}" for b, n in self.arguments.items()]  # type: ignore[attr-defined]
-        parts.append(f"{codes.ctype(self.result.buffer.format)} *y")
-        parts += ["int8_t *scratch"] * scratch
+        for made, op in zip(self.results, self.step.results, strict=True):
+            parts.append(f"{codes.ctype(op.format)} *{made}")
+        if scratch and self.step.scratch is not None:
+            parts.append(f"{codes.ctype(self.step.scratch.format)} *scratch")
         return f"static void {name}({', '.join(parts)})"
 
     @property
     def buffers(self) -> list[object]:
-        """What is passed, in the order of the arguments; the result is last and not among them."""
+        """What is passed, in the order of the arguments; the results come last and are not among them."""
         return list(self.arguments)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgec.formats import Format
 from edgec.interp.mac import requantize_dyadic
-from edgec.interp.registry import align, along, evaluates, frame_levels, zero_points
+from edgec.interp.registry import align, evaluates, frame_levels, zero_points
 from edgec.ops import (
     Add,
     BatchNorm,
@@ -236,15 +236,19 @@ def where(op: Where, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 @evaluates(BatchNorm)
 def batch_norm(op: BatchNorm, x: np.ndarray, *parameters: np.ndarray) -> np.ndarray:
-    scale, bias, mean, var = (along(p[0], 1, len(op.shape)) for p in parameters)
+    tail = (1,) * (len(op.shape) - 2)
+    scale, bias, mean, var = (p.reshape(p.shape[0], 1, -1, *tail) for p in parameters)
     return ((x - mean) / np.sqrt(var + op.format.dtype.type(op.epsilon)) * scale + bias).astype(op.format.dtype)
 
 
 @evaluates(Softmax)
 def softmax(op: Softmax, x: np.ndarray) -> np.ndarray:
-    """In float64 and rounded once, so that a quantiser behind it sees the same numbers on every machine."""
+    """In float64 and rounded once, so that a quantiser behind it sees the same numbers on every machine.
+
+    binary16 is computed step by step in its own precision, as other executors do."""
     axis = op.axis % len(op.shape) + 1
-    shifted = x.astype(np.float64) - x.max(axis=axis, keepdims=True)
+    wide = x if x.dtype == np.float16 else x.astype(np.float64)
+    shifted = wide - wide.max(axis=axis, keepdims=True)
     e = np.exp(shifted)
     total = e.sum(axis=axis, keepdims=True)
     return (shifted - np.log(total) if op.log else e / total).astype(op.format.dtype)

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgec.formats import Quantizer
 from edgec.interp.mac import requantize_dyadic
-from edgec.interp.registry import evaluates, frame_levels
+from edgec.interp.registry import align, evaluates, frame_levels
 from edgec.ops import ArgMax, AvgPool, MaxPool, Normalize, Reduce
 from edgec.rounding import divide_round
 
@@ -132,6 +132,5 @@ def normalize(op: Normalize, x: np.ndarray, scale: np.ndarray, bias: np.ndarray 
     mean = x.mean(axis=axes, keepdims=True)
     centred = x - mean
     var = (centred * centred).mean(axis=axes, keepdims=True)
-    shape = (1,) * (rank + 1 - len(axes)) + scale.shape[1:]
-    y = centred / np.sqrt(var + x.dtype.type(op.epsilon)) * scale.reshape(shape)
-    return (y if bias is None else y + bias.reshape(shape)).astype(op.format.dtype)
+    y = centred / np.sqrt(var + x.dtype.type(op.epsilon)) * align(scale, rank)
+    return (y if bias is None else y + align(bias, rank)).astype(op.format.dtype)

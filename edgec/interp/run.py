@@ -33,12 +33,14 @@ def run(
     frames: Mapping[str, np.ndarray],
     *,
     observe: Observer | None = None,
+    given: Mapping[Op, np.ndarray] | None = None,
     max_bytes: int = 1 << 28,
 ) -> dict[str, np.ndarray]:
     """Outputs of `graph` for `frames`: input name -> codes [F, *shape]; result name -> codes [F, *shape].
 
     Float inputs hold numbers. `observe(op, array)` sees every computed op with one result. Frames are worked through
     in chunks so that no single tensor needs more than `max_bytes`; with an observer each chunk is reported in turn.
+    `given` holds codes [F, *shape] of some ops, which their users read instead of what was computed and observed.
     Raises E0210 for inputs that do not fit.
     """
     arrays = {name: check_frames(graph, name, array) for name, array in frames.items()}
@@ -54,7 +56,8 @@ def run(
     parts = []
     for start in range(0, max(total, 1), step):
         chunk = {name: a[start : start + step] for name, a in arrays.items()}
-        parts.append(_run_chunk(graph, chunk, min(step, total - start), observe))
+        stated = {op: a[start : start + step] for op, a in (given or {}).items()}
+        parts.append(_run_chunk(graph, chunk, min(step, total - start), observe, stated))
     return {name: np.concatenate([p[name] for p in parts]) for name, _ in graph.outputs}
 
 
@@ -63,7 +66,11 @@ def _has_one_result(op: Op) -> bool:
 
 
 def _run_chunk(
-    graph: Graph, frames: Mapping[str, np.ndarray], count: int, observe: Observer | None
+    graph: Graph,
+    frames: Mapping[str, np.ndarray],
+    count: int,
+    observe: Observer | None,
+    given: Mapping[Op, np.ndarray],
 ) -> dict[str, np.ndarray]:
     values: dict[Op, np.ndarray] = {}
     remaining = {op: graph.use_count(op) for op in graph.ops}
@@ -74,6 +81,8 @@ def _run_chunk(
         values[op] = evaluate(op, [values[o] for o in op.operands])
         if observe is not None and not isinstance(op, Constant) and _has_one_result(op):
             observe(op, values[op])
+        if op in given:
+            values[op] = given[op]
         for operand in dict.fromkeys(op.operands):
             remaining[operand] -= 1
             if not remaining[operand]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgec.formats import Integer, Quantizer, TensorType
 from edgec.ops.base import Op, normalize_axis, require, same_float
 from edgec.ops.elementwise import exact_format
@@ -40,12 +42,11 @@ class _Pool(Op):
         for size, n, k, s, d, pad in zip(
             x[2:], shape, self.kernel, self.strides, self.dilations, self.pads[: len(shape)], strict=True
         ):
-            if d > 1:  # wide steps can jump over the whole tensor
-                starts = (i * s - pad for i in range(n))
-                require(
-                    all(any(0 <= a + j * d < size for j in range(k)) for a in starts),
-                    f"a window of {k} (dilation {d}) lies outside the {size} elements",
-                )
+            if d > 1:  # wide steps can jump over the whole tensor: the first tap at or behind the start must be inside
+                start = np.arange(n) * s - pad
+                first = -(np.minimum(start, 0) // d)
+                inside = (first < k) & (start + first * d < size)
+                require(bool(inside.all()), f"a window of {k} (dilation {d}) lies outside the {size} elements")
         return shape
 
 

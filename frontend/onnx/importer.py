@@ -10,7 +10,7 @@ from onnx import TensorProto, ValueInfoProto
 from edgec.diagnostics import Diagnostic, EdgecError, nearest
 from edgec.formats import FormatError, TensorType
 from edgec.frontend.onnx.branches import branch_items, branch_of
-from edgec.frontend.onnx.fold import by_reference, settle
+from edgec.frontend.onnx.fold import by_reference, settle, to_numpy
 from edgec.frontend.onnx.hints import MOVES, input_hints
 from edgec.frontend.onnx.kinds import Kind, kind_of, output_kind
 from edgec.frontend.onnx.node import Node, Unknown, Value, schema_of
@@ -18,9 +18,9 @@ from edgec.frontend.onnx.read import MAX_ELEMENTS, Model, tensor_array, text
 from edgec.frontend.onnx.registry import QONNX_DOMAINS, handler_for, handler_names
 from edgec.frontend.onnx.standard_functions import body_of, has_body
 from edgec.frontend.onnx.structure import MAX_NODES, Item, items_of
-from edgec.frontend.onnx.types import constant_op, dtype_format, element_format
+from edgec.frontend.onnx.types import constant_op, dtype_format, element_format, is_plain
 from edgec.graph import Graph
-from edgec.ops import Input, Op
+from edgec.ops import Constant, Input, Op
 
 _NUMERIC = (ValueError, TypeError, IndexError, KeyError, ArithmeticError, MemoryError, AssertionError)
 """What numpy and the ops raise for operands that do not fit; at a node's border it means a malformed model."""
@@ -320,7 +320,8 @@ class Importer:
             node.finish()
             self.found += [w for w in node.warnings if w not in self.found]
             if known:
-                produced = tuple(settle(v) if isinstance(v, Op) else v for v in produced)
+                settled = [settle(v) if isinstance(v, Op) else v for v in produced]
+                produced = tuple(_in_onnx_type(node, i, v) for i, v in enumerate(settled))
                 if node.op_type in MOVES:
                     self.aliases[node.item.outputs[0]] = node.input_name(0)
         for index, name in enumerate(node.item.outputs):
@@ -329,6 +330,16 @@ class Importer:
         for value in produced:
             node.limit(*value.shape)
         return produced
+
+
+def _in_onnx_type(node: Node, index: int, value: Value) -> Value:
+    """A known result of integers in a narrower format than ONNX has, as an array of its ONNX element type."""
+    if not isinstance(value, Constant) or not is_plain(value.format) or value.format.is_float:
+        return value
+    schema = schema_of(node.op_type, node.opset, node.item.domain)
+    kind = output_kind(node.item, schema, index, node.kinds, value)
+    fmt = None if kind is None else element_format(kind)
+    return value if fmt is None else to_numpy(constant_op(value.data, value.loc, fmt))
 
 
 def _folded_only() -> frozenset[str]:

@@ -36,7 +36,9 @@ def _bounds(op: Dense | Conv) -> tuple[int, int, int, float]:
     """Smallest and largest sum (products rounded, bias included), the largest partial sum, and their unit."""
     lo, hi = centered_range(op.x.format)
     step = _step(op)
-    w = _weights(op).astype(object)
+    w = _weights(op)
+    if int(np.abs(w).max(initial=0)) * max(-lo, hi) * max(op.terms, 1) >= 1 << 62:
+        w = w.astype(object)
     low, high = np.minimum(w * lo, w * hi), np.maximum(w * lo, w * hi)
     if op.product is not None:
         finer = unit(op.product.format)
@@ -45,7 +47,7 @@ def _bounds(op: Dense | Conv) -> tuple[int, int, int, float]:
             np.vectorize(lambda v: math.ceil(v * step / finer), otypes=[object])(high),
         )
         step = finer
-    sums = [np.minimum(low, 0).sum(1), np.maximum(high, 0).sum(1)]
+    sums = [np.minimum(low, 0).sum(1).astype(object), np.maximum(high, 0).sum(1).astype(object)]
     if op.b is not None:
         bias = (
             op.b.levels.astype(object) if isinstance(op.b, Constant) else np.array(centered_range(op.b.format), object)

@@ -19,6 +19,7 @@ from edgec.hw.tools.tool import VERSION_TIMEOUT, Tool, numbers
 SOURCE = Path(__file__).with_name("native") / "edgec_count.c"
 FLAGS = ("-O2", "-std=c11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread")
 QEMU_TOO_NEW = (9,)
+MOST_REGIONS = 1 << 16
 MAGIC = b"EDGECCNT"
 _HEADER = struct.Struct("=4Q")  # instructions in all, closed regions, whether one is open, blocks
 _BLOCK = struct.Struct("=2Q2I")  # address, executions, instructions, bytes
@@ -46,6 +47,8 @@ class Counts:
     regions: int
     open: bool
     blocks: tuple[Block, ...]
+    each: tuple[int, ...] = ()
+    """Executed instructions of every region in order, of the first 65,536."""
 
     @property
     def instructions(self) -> int:
@@ -91,5 +94,10 @@ def read_counts(path: Path) -> Counts:
         at += _BLOCK.size
         blocks.append(Block(address, executions, instructions, data[at : at + size]))
         at += size
+    listed = min(regions, MOST_REGIONS)
+    if at + 8 * listed != len(data):
+        raise EdgecError("E0602", "the file of the counting plugin is cut off")
+    ends = struct.unpack_from(f"={listed}Q", data, at)
+    each = tuple(end - start for start, end in zip((0, *ends), ends, strict=False))
     blocks.sort(key=lambda b: (b.address, b.code))
-    return Counts(total, regions, bool(still_open), tuple(blocks))
+    return Counts(total, regions, bool(still_open), tuple(blocks), each)

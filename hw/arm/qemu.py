@@ -33,7 +33,8 @@ class Run:
     """A program that ended with an accepted status.
 
     `instructions` and `blocks` are those between region markers (`regions` pairs of them), or those of the whole
-    program where it has none; `total` is always the whole program. All four are 0, empty or None without counting.
+    program where it has none; `total` is always the whole program. `each` has the instructions of every region, of the
+    first 65,536. All are 0, empty or None without counting.
     """
 
     stdout: bytes
@@ -44,6 +45,7 @@ class Run:
     total: int | None = None
     regions: int = 0
     blocks: tuple[Block, ...] = ()
+    each: tuple[int, ...] = ()
 
 
 def run_aarch64(
@@ -184,4 +186,5 @@ def _result(done: Completed, counts: Counts | None) -> Run:
         counts.total,
         counts.regions,
         counts.blocks,
+        counts.each,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from edgec.backend import BuildPlan
@@ -24,7 +25,7 @@ def executed(
     One run a step: the marks of the region stand around that step, with a call and a comparison of their own."""
     interface = plan.interface
     upper = interface["name"].upper()
-    marks = (f"-D{upper}_REGION", f"-D{upper}_TRACE={interface['name']}_trace")
+    marks = (f"-D{upper}_STEPS", f"-D{upper}_TRACE={interface['name']}_trace")
     with tempfile.TemporaryDirectory(prefix="edgec-steps-") as scratch:
         folder = Path(scratch)
         for name, data in {**plan.files, "main.c": main_source(interface).encode()}.items():
@@ -37,7 +38,11 @@ def executed(
         )  # fmt: skip
         assert plan.graph is not None
         (folder / "in").write_bytes(packed(interface["inputs"], random_frames(plan.graph, 1, 1)))
-        return [_run(program, core, ["in", "out", str(k)], folder, timeout).blocks for k in range(len(plan.kernels))]
+        last = [-1] * len(plan.kernels)  # the last tensor of every step
+        for tensor, probe in enumerate(interface["probes"]):
+            last[probe["step"]] = tensor
+        marked = [(str(begin), str(end)) for begin, end in pairwise([-1, *last])]
+        return [_run(program, core, ["in", "out", *words], folder, timeout).blocks for words in marked]
 
 
 def _run(program: Path, core: str, words: list[str], folder: Path, timeout: float) -> Run:

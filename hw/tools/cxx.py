@@ -1,4 +1,4 @@
-"""Finds this machine's C and C++ compilers and make."""
+"""Finds this machine's C and C++ compilers, make and CMake."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ CXX_REMEDY = "install g++ or clang++ from your system (Debian: apt-get install g
 CC_PURPOSE = "counting instructions in QEMU, C for this machine"
 CC_REMEDY = "install gcc or clang from your system (Debian: apt-get install gcc), or set CC"
 MAKE_REMEDY = "install GNU make from your system (Debian: apt-get install make), or set EDGEC_MAKE"
+
+CMAKE_PURPOSE = "building generated C as a CMake package"
+CMAKE_REMEDY = "install CMake from your system (Debian: apt-get install cmake), or set EDGEC_CMAKE"
 
 
 def find_cxx() -> Tool:
@@ -30,6 +33,12 @@ def find_make() -> Tool:
     """GNU make. Never raises."""
     path, source, problem = locate("EDGEC_MAKE", ["gmake", "make"])
     return _with_version("make", CXX_PURPOSE, MAKE_REMEDY, path, source, problem, r"GNU Make ([\d.]+)")
+
+
+def find_cmake() -> Tool:
+    """CMake, which edgec itself never runs. Never raises."""
+    path, source, problem = locate("EDGEC_CMAKE", ["cmake"])
+    return _with_version("cmake", CMAKE_PURPOSE, CMAKE_REMEDY, path, source, problem, r"cmake version ([\d.]+)")
 
 
 def _with_version(

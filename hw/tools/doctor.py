@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgec.hw.tools.arm import find_aarch64_gcc, find_arm_gcc, find_qemu_aarch64, find_qemu_system_arm, find_zig
-from edgec.hw.tools.cxx import find_cc, find_cxx, find_make
+from edgec.hw.tools.cxx import find_cc, find_cmake, find_cxx, find_make
 from edgec.hw.tools.iverilog import find_iverilog
 from edgec.hw.tools.llvm import find_llvm_mc, find_llvm_mca
 from edgec.hw.tools.tool import Tool
@@ -17,6 +17,7 @@ FINDERS = {
     "iverilog": find_iverilog,
     "yosys": find_yosys,
     "cc": find_cc,
+    "cmake": find_cmake,
     "zig": find_zig,
     "aarch64-linux-gnu-gcc": find_aarch64_gcc,
     "arm-none-eabi-gcc": find_arm_gcc,

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
+import pytest
 
 from edgec.backends.c import plan
 from edgec.comparison import first_difference, reference
 from edgec.formats import Format, TensorType
 from edgec.graph import Graph
 from edgec.hw.sim.c_program import run_plan
+from edgec.hw.tools.doctor import FINDERS
 from edgec.interp import random_frames
 from edgec.ops import Constant, Input, Op
 from edgec.target import load_target
 
 HOST = load_target("host")
+
+
+def need(*tools: str) -> None:
+    """A missing tool skips a test at a desk, where `-ra` shows it, and fails it in continuous integration."""
+    for name in tools:
+        tool = FINDERS[name]()
+        if not tool.usable:
+            message = f"{name}: {tool.problem}; {tool.remedy}"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
 
 
 def inp(fmt: Format, *shape: int, name: str = "x") -> Input:

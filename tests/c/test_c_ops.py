@@ -7,13 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_support import check, const, drawn, graph_of, inp
+from c_support import HOST, check, const, drawn, graph_of, inp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgec.backends.c import plan
 from edgec.backends.c.design import unsupported
-from edgec.formats import F16, F32, F64, Affine, Fixed, Integer, Quantizer, TensorType
+from edgec.formats import F16, F32, F64, Affine, Fixed, Integer, Quantizer, TensorType, TupleType
 from edgec.formats_compressed import Binary, Pow2, Ternary
+from edgec.graph import Graph
+from edgec.hw.arm.toolchain import compile_c
+from edgec.hw.sim.c_batch import batch_source
+from edgec.hw.sim.c_program import FLAGS, WARNINGS
 from edgec.ops import (
     Add,
     AvgPool,
@@ -23,6 +28,7 @@ from edgec.ops import (
     Conv,
     Dense,
     Dequantize,
+    Get,
     MatMul,
     MaxPool,
     Mul,
@@ -42,10 +48,8 @@ from edgec.ops.elementwise import UNARY_FUNCTIONS
 from edgec.rounding import OVERFLOWS, ROUNDINGS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+from artefact_support import need
 from every_op import every_op
-
-WITHOUT = {"split"}
-"""Ops with several results: what takes one of them is tested."""
 
 
 def tolerance(op: Op) -> float:
@@ -53,20 +57,39 @@ def tolerance(op: Op) -> float:
     return 2e-3 if any(o.format == F16 for o in (op, *op.operands) if isinstance(o.type, TensorType)) else 1e-5
 
 
-OPS = [op for op in every_op() if isinstance(op.type, TensorType)]
+OPS = every_op()
+
+
+def whole(op: Op) -> Graph:
+    """A graph with all results of `op`."""
+    if isinstance(op.type, TupleType):
+        return graph_of(*(Get(op, i) for i in range(len(op.type.elements))))
+    return graph_of(op)
 
 
 @pytest.mark.parametrize("op", OPS, ids=[f"{i}-{o.mnemonic}" for i, o in enumerate(OPS)])
 def test_every_op(op: Op) -> None:
-    graph = graph_of(op)
+    graph = whole(op)
     assert not unsupported(graph)
     check(graph, tolerance=tolerance(op))
+
+
+def test_clang_has_no_remark_about_any_op(tmp_path: Path) -> None:
+    need("zig")
+    plans = [plan(whole(op), HOST, {"name": f"m{k}"}) for k, op in enumerate(OPS)]
+    operands = (inp(F16, 64, name="h"), inp(F32, 64), inp(F64, 64, name="d"))
+    functions = graph_of(*(Unary(x, n, 0.3, 0.7) for x in operands for n in UNARY_FUNCTIONS if n != "not"))
+    plans.append(plan(functions, HOST, {"name": "functions"}))
+    plans.append(plan(graph_of(Dequantize(inp(Integer(8), 4), F16)), HOST, {"name": "only_to_half"}))
+    (tmp_path / "all.c").write_text(batch_source(plans), encoding="utf-8")
+    flags = (*FLAGS, *WARNINGS, "-O0")
+    compile_c([tmp_path / "all.c"], tmp_path / "all.o", core="cortex-a53", compiler="zig", flags=flags, link=False)
 
 
 def test_all_mnemonics_are_covered() -> None:
     from edgec.ops import OPS as KNOWN
 
-    tested = {o.mnemonic for o in OPS} | WITHOUT | {"input", "constant"}
+    tested = {o.mnemonic for o in OPS} | {"input", "constant"}
     assert set(KNOWN) <= tested
 
 

@@ -7,12 +7,12 @@ import pytest
 from core_support import inp
 
 from edgec.diagnostics import EdgecError
-from edgec.formats import F32, Fixed, Integer
+from edgec.formats import F32, Fixed, Integer, TensorType
 from edgec.formats_compressed import Sparse
 from edgec.graph import Graph
 from edgec.interp import evaluate, random_frames, run
 from edgec.interp.registry import EVALUATORS
-from edgec.ops import OPS, Add, AvgPool, Conv, Dense, Input, Op, Relu, Reshape, constant
+from edgec.ops import OPS, Add, AvgPool, Conv, Dense, Input, Mul, Op, Relu, Reshape, constant
 
 
 def small() -> Graph:
@@ -108,3 +108,16 @@ def test_ops_without_an_evaluator_say_so() -> None:
     op = _Strange(Input("x", type=inp(F32, 1).tensor))
     with pytest.raises(EdgecError, match="no function for _strange"):
         evaluate(op, [np.zeros((1, 1))])
+
+
+def test_users_of_a_given_layer_read_what_is_given() -> None:
+    x = Input("x", type=TensorType(F32, (2,)))
+    twice = Add(x, x)
+    graph = Graph("t", (x,), (("y", Mul(twice, x)), ("z", twice)))
+    seen = {}
+    values = np.ones((3, 2), np.float32)
+    stated = np.arange(6, dtype=np.float32).reshape(3, 2)
+    found = run(graph, {"x": values}, observe=lambda op, a: seen.setdefault(op, a), given={twice: stated}, max_bytes=48)
+    assert seen[twice].max() == 2
+    assert np.array_equal(found["y"], stated)
+    assert np.array_equal(found["z"], stated)

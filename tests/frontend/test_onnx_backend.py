@@ -42,9 +42,15 @@ def test_every_refusal_has_a_diagnostic_or_inputs_that_are_no_tensors(scores):
             assert verdict.startswith(("refused E03", "refused (")), f"{name}: {verdict}"
 
 
+def without_c(page):
+    """The page without its last column, which a `long` test of the C backend counts."""
+    return [line.rsplit("|", 2)[0] for line in page.splitlines()]
+
+
 def test_the_page_is_what_the_score_writes(scores):
     page = (ROOT / "docs" / "onnx-coverage.md").read_text(encoding="utf-8")
     if f"with onnx {onnx.__version__}." in page:
-        assert score.table(scores) == page, "python bench/onnx_backend_score.py --table docs/onnx-coverage.md"
+        command = "python bench/onnx_backend_score.py --on c --table docs/onnx-coverage.md"
+        assert without_c(score.table(scores)) == without_c(page), command
     else:
         assert page.startswith(score.TABLE_HEAD.split("{version}")[0])

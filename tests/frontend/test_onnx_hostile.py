@@ -251,6 +251,11 @@ def restructured(model: ModelProto, rng: random.Random) -> ModelProto:
                         "Resize",
                         "Gemm",
                         "Quant",
+                        "TopK",
+                        "Einsum",
+                        "GridSample",
+                        "ScatterND",
+                        "Attention",
                         "Nope",
                     ]
                 )

@@ -11,7 +11,7 @@ from arm_support import HANG, LOOP, PARTS, SDOT, fails, sdot_words, source
 from hw_support import need, script
 
 from edgec.hw.arm.plugin import read_counts
-from edgec.hw.arm.qemu import run_aarch64
+from edgec.hw.arm.qemu import run_aarch64, run_cortex_m
 from edgec.hw.arm.toolchain import compile_c
 from edgec.hw.tools.doctor import FINDERS
 from edgec.hw.tools.process import run
@@ -212,3 +212,21 @@ def test_the_example_on_the_page(
     gcc = str(FINDERS["aarch64-linux-gnu-gcc"]().version), str(FINDERS["arm-none-eabi-gcc"]().version)
     if gcc == ("12.2.0", "12.2.1"):
         assert f"`{first}` and `{second}`" in text
+
+
+@pytest.mark.parametrize("core", ["cortex-a76", "cortex-m4"])
+def test_every_region_has_its_own_count(core: str, tmp_path: Path) -> None:
+    """Three regions of 10, 300 and 20 rounds of two instructions; the ends are next to each other."""
+    need("aarch64-linux-gnu-gcc", "qemu-aarch64", "arm-none-eabi-gcc", "qemu-system-arm")
+    loop = r'__asm__ volatile("mov %w0, {0}\n 1: subs %w0, %w0, #1\n bne 1b" : "=r"(n) :: "cc");'
+    if core == "cortex-m4":
+        loop = loop.replace("%w0, %w0", "%0, %0").replace("%w0", "%0")
+    mark = "edgec_region();"
+    body = f"{mark} {loop.format('10')} {mark} {mark} {loop.format('300')} {mark} {loop.format('77')} {mark} "
+    body += f"{loop.format('20')} {mark}"
+    source = tmp_path / "a.c"
+    source.write_text(f'#include "edgec_region.h"\nint main(void) {{ int n; {body} return 0; }}')
+    program = compile_c([source], tmp_path / "a", core=core, compiler="gcc")
+    run = run_cortex_m(program, core=core) if core == "cortex-m4" else run_aarch64(program, cpu=core)
+    assert run.regions == 3 and run.each == (21, 601, 41)
+    assert run.instructions == sum(run.each)

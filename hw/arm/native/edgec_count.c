@@ -43,7 +43,8 @@ static struct block **blocks, **table; /* in order of appearance; open addressin
 static size_t used, slots;
 static bool open_region;
 static struct marker *begun;
-static uint64_t regions;
+enum { MOST_REGIONS = 1 << 16 }; /* whose instructions are written one by one */
+static uint64_t regions, *ends; /* `ends`: instructions of all regions when each was closed */
 static uint8_t pattern[4];
 static char *out;
 static pid_t owner;
@@ -114,6 +115,12 @@ static void at_marker(unsigned cpu, void *data)
             m->block->in_region -= 1;
             part(m->block, 0, m->instruction, 0, m->offset, 1);
         }
+        if (regions < MOST_REGIONS) {
+            uint64_t sum = 0;
+            for (size_t i = 0; i < used; i++) sum += blocks[i]->in_region * blocks[i]->instructions;
+            if ((regions & (regions - 1)) == 0) ends = got(realloc(ends, (2 * regions + 1) * sizeof *ends));
+            ends[regions] = sum;
+        }
         regions++;
     }
     open_region = !open_region;
@@ -150,7 +157,7 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
     free(code);
 }
 
-/* A header, then the blocks that were executed (with markers: inside a region), in the byte order of this machine. */
+/* A header, the blocks that were executed (with markers: inside a region), then what `ends` has, in the byte order of this machine. */
 static void at_exit(plugin_id id, void *data)
 {
     (void)id, (void)data;
@@ -175,6 +182,7 @@ static void at_exit(plugin_id id, void *data)
         fwrite(&b->bytes, 4, 1, file);
         fwrite(b->code, 1, b->bytes, file);
     }
+    if (regions) fwrite(ends, sizeof *ends, regions < MOST_REGIONS ? regions : MOST_REGIONS, file);
     if (fclose(file)) remove(out);
 }
 

@@ -1,4 +1,4 @@
-"""Which steps the dot-product code can do, and with what numbers."""
+"""Which steps the vector code for 8-bit integers can do, and with what numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.codes import centred_levels, plain
+from edgec.backends.c.codes import plain
 from edgec.formats import Format
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
 
@@ -18,7 +18,7 @@ SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
 
 
 @dataclass(frozen=True, eq=False)
-class DotLayer:
+class ByteLayer:
     """A convolution or dense layer as integers: y = clamp(((x . w + bias) * multiplier) >> (31 + shift) + zero).
 
     `weights` [O, kH, kW, C / groups] int8; `bias`, `multiplier`, `shift` [O] int32 for codes of x without their zero
@@ -75,8 +75,8 @@ def _two(values: tuple[int, ...]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def matched(ops: tuple[Op, ...]) -> DotLayer | None:
-    """The layer of a step's ops, None where the dot-product code cannot do it."""
+def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
+    """The layer of a step's ops, None where the vector code cannot do it."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
         return None
@@ -95,7 +95,7 @@ def matched(ops: tuple[Op, ...]) -> DotLayer | None:
     if sums is None or scaled is None or bounds is None:
         return None
     weights, bias = sums
-    return DotLayer(
+    return ByteLayer(
         op,
         weights,
         bias,
@@ -125,13 +125,13 @@ def _depthwise_blocks(op: Conv) -> bool:
     horizontal = op.strides[1]
     if channels >= 16:
         return horizontal in (1, 2)
-    return channels == 8 and horizontal == 1 and width % 2 == 0
+    return channels == 8 and horizontal == 1 and width > 1
 
 
 def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
     """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
     assert isinstance(op.w, Constant)
-    w = centred_levels(op.w)
+    w = op.w.levels
     if w.min(initial=0) < -128 or w.max(initial=0) > 127:
         return None
     w = np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w[:, None, None, :]
@@ -141,7 +141,7 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None
         x, k = op.x.format.frac, op.w.format.frac
         if not isinstance(op.b, Constant):
             return None
-        bias = centred_levels(op.b)
+        bias = op.b.levels
         if x is not None and k is not None and op.b.format.frac is not None:
             if op.b.format.frac > x + k:
                 return None

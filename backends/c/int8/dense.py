@@ -1,0 +1,85 @@
+"""The loops around tiles: convolutions and dense layers whose channels all take part in every result."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgec.backends.c.constants import Constants
+from edgec.backends.c.int8.finish import add
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.place import corner, runs
+from edgec.backends.c.int8.tile import STRUCT, Block, Tile
+from edgec.backends.c.view import View
+
+
+def geometry(layer: ByteLayer, x: View, y: View) -> tuple[int, int, int, int, int, int]:
+    """(rows, places, x row, x place, y row, y place): rows of results that follow each other in memory are one."""
+    if len(x.shape) != 4 or len(y.shape) != 4:
+        return 1, 1, 0, 0, 0, 0
+    _, (sy, sx), _, _ = layer.window
+    rows, places = y.shape[2], y.shape[3]
+    row, place = x.strides[2] * sy, x.strides[3] * sx
+    if rows > 1 and row == places * place and y.strides[2] == places * y.strides[3]:
+        rows, places = 1, rows * places
+    return rows, places, row, place, y.strides[2], y.strides[3]
+
+
+def split(places: int, most: int) -> list[tuple[int, int]]:
+    """(places, tiles) that cover a row, of nearly equal size."""
+    count = -(-places // most)
+    small, more = divmod(places, count)
+    return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
+
+
+def dense(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, family: type[Tile]) -> list[str]:
+    """Statements that compute a layer from x at `base`, with the tiles of a family."""
+    rows, places, row, place, y_row, y_place = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    _, _, (dy, dx), _ = layer.window
+    is_image = len(x.shape) == 4
+    row_step = x.strides[2] * dy if is_image and tap_rows > 1 else 0
+    column_step = x.strides[3] * dx if is_image and columns > 1 else 0
+    clamp = (layer.lo, layer.hi) != (-128, 127)
+    constants.functions.setdefault("tile", STRUCT)
+    facts = [tap_rows, row_step, columns, column_step, place, y_place, layer.zero, layer.lo, layer.hi]
+    kind = {"clamp": clamp, "shift": layer.common_shift, "columns": columns > 1, "single": tap_rows * columns == 1}
+    lines = [f"static const @tile t = {{{', '.join(map(str, facts))}}};"]
+    groups: dict[tuple[int, type[Tile]], list[Block]] = {}
+    for block in family.blocks(layer, family.block(places)):
+        groups.setdefault((block.count, block.tile), []).append(block)
+    for (_, tiles), group in groups.items():
+        weights = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True)
+        numbers = constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
+        one = group[0]
+        pieces, rest = tiles.pieces(run)
+        x_at, y_at = f"{base} + {corner(layer, x)}", f"y + {y.offset}"
+        first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, numbers
+        if len(group) > 1:
+            w_at, n_at = f"{weights} + b * {one.weights.size}", f"{numbers} + b * {one.numbers.size}"
+            first = f" + {_firsts([b.first for b in group], constants)}"
+        if rows > 1:
+            x_at, y_at = f"{x_at} + r * {row}", f"{y_at} + r * {y_row}"
+        calls = []
+        done = 0
+        for count, n in split(places, tiles.most_places(run, one.vectors)):
+            whole = tiles.turn(pieces, count * one.vectors)
+            tile = tiles(count, one.vectors, one.count, whole=whole, loop=pieces > whole, rest=rest, **kind)
+            add(constants.functions, tile.name, tile.function())
+            xs, ys = (f" + {done * s}" if done * s else "" for s in (place, y_place))
+            turns = f"{n}, {pieces // whole if whole else 0}"
+            calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{first}{ys}, {turns}, &t);")
+            done += count * n
+        if rows > 1:
+            calls = [f"for (int32_t r = 0; r < {rows}; r++) {{", *("  " + c for c in calls), "}"]
+        if len(group) > 1:
+            calls = [f"for (int32_t b = 0; b < {len(group)}; b++) {{", *("  " + c for c in calls), "}"]
+        lines += calls
+    return lines
+
+
+def _firsts(firsts: list[int], constants: Constants) -> str:
+    """The first channel of block b, as an expression: blocks of one kind need not follow each other."""
+    step = firsts[1] - firsts[0]
+    if firsts == list(range(firsts[0], firsts[-1] + 1, step)):
+        return f"b * {step}" + f" + {firsts[0]}" * (firsts[0] > 0)
+    return f"{constants.array(np.array(firsts))}[b]"

@@ -1,0 +1,81 @@
+"""The end of every inner loop: sums are rescaled, saturated, clamped and stored, 16 codes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Store = tuple[str, int]
+"""Where codes go and how many of them."""
+
+
+def finished(
+    sums: Sequence[str],
+    multipliers: Sequence[str],
+    shifts: Sequence[str],
+    shift: int,
+    clamp: bool,
+    stores: Sequence[Store],
+) -> list[str]:
+    """Statements that rescale up to four vectors of sums, add the zero point, saturate, clamp and store the codes.
+
+    `shift`: what all channels share, 0: `shifts` holds vectors of minus the shift. The vectors are split evenly among
+    `stores`, each of which gets the first codes of its share."""
+    scaled = [f"vqdmulhq_s32({s}, {m})" for s, m in zip(sums, multipliers, strict=True)]
+    if shift:
+        narrow = [f"vqrshrn_n_s32({s}, {shift})" for s in scaled]
+    else:
+        narrow = [f"vqmovn_s32(vrshlq_s32({s}, {r}))" for s, r in zip(scaled, shifts, strict=True)]
+    narrow += [narrow[-1]] * (-len(narrow) % 2)
+    halves = [f"vqaddq_s16(vcombine_s16({a}, {b}), zero)" for a, b in zip(narrow[::2], narrow[1::2], strict=True)]
+    if len(halves) == 1:
+        halves *= 2
+    lines = ["{", f"  int8x16_t v = vcombine_s8(vqmovn_s16({halves[0]}), vqmovn_s16({halves[1]}));"]
+    if clamp:
+        lines.append("  v = vminq_s8(vmaxq_s8(v, low), high);")
+    share = 4 * (len(sums) // len(stores))
+    for k, (to, count) in enumerate(stores):
+        lines += ["  " + line for line in _stored(to, count, share * k)]
+    return [*lines, "}"]
+
+
+def _stored(to: str, count: int, lane: int) -> list[str]:
+    """Store `count` codes from `lane` on, a multiple of 4."""
+    if count == 16:
+        return [f"vst1q_s8({to}, v);"]
+    lines, at = [], 0
+    if count >= 8 and lane % 8 == 0:
+        lines.append(f"vst1_s8({to}, vget_{'high' if lane else 'low'}_s8(v));")
+        at = 8
+    while count - at >= 4:
+        place = f"{to} + {at}" if at else to
+        lines.append(f"@store_word({place}, vgetq_lane_s32(vreinterpretq_s32_s8(v), {(lane + at) // 4}));")
+        at += 4
+    return lines + [f"vst1q_lane_s8({to} + {k}, v, {lane + k});" for k in range(at, count)]
+
+
+STORE_WORD = "static inline void @store_word(int8_t *p, int32_t v) { memcpy(p, &v, 4); }\n"
+FENCE = """\
+/* GCC loads what a whole turn of a loop needs ahead, and then lacks registers for it: no load passes this. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define FENCE_ __asm__ volatile("" ::: "memory");
+#else
+#define FENCE_
+#endif
+"""
+NOINLINE = """\
+#if defined(__GNUC__)
+#define NOINLINE_ __attribute__((noinline))
+#else
+#define NOINLINE_
+#endif
+"""
+
+
+def add(functions: dict[str, str], name: str, text: str) -> None:
+    """Add a function, with the helpers that it calls in front of it."""
+    functions.setdefault("noinline", NOINLINE)
+    if "@store_word(" in text:
+        functions.setdefault("store_word", STORE_WORD)
+    if "FENCE_" in text:
+        functions.setdefault("fence", FENCE)
+    functions.setdefault(name, text)

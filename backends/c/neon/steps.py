@@ -1,0 +1,59 @@
+"""A step's body with the instructions of Armv8.0-A: which of the inner loops does a layer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from edgec.backends.c.constants import Constants
+from edgec.backends.c.int8.dense import dense, geometry
+from edgec.backends.c.int8.depthwise import depthwise
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.place import runs
+from edgec.backends.c.int8.tile import LANES, Tile
+from edgec.backends.c.neon import winograd
+from edgec.backends.c.neon.depthwise import NeonWindow
+from edgec.backends.c.neon.lane import LaneTile
+from edgec.backends.c.neon.pair import PairTile
+from edgec.backends.c.view import View
+
+
+def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
+    """Statements for x at `base` and y at `y`."""
+    if layer.depthwise:
+        window = partial(NeonWindow, depth=NeonWindow.depth_of(layer.weights))
+        return depthwise(layer, x, y, constants, base, window)
+    if by_winograd(layer, y):
+        return winograd.body(layer, x, y, constants, base, work)
+    return dense(layer, x, y, constants, base, tile_of(layer, geometry(layer, x, y)[1]))
+
+
+def workspace(layer: ByteLayer, y: View) -> int:
+    """Bytes of memory that the body needs beside a copy of x."""
+    return winograd.workspace(layer) if by_winograd(layer, y) else 0
+
+
+def by_winograd(layer: ByteLayer, y: View) -> bool:
+    """Whether Winograd's method can do a layer and takes fewer instructions."""
+    if not winograd.can(layer, y):
+        return False
+    places = y.shape[2] * y.shape[3]
+    tiles = len(layer.weights) / LANES * places * (min(costs(layer, y.shape[3]).values()) + 8)
+    return winograd.cost(layer, y) < tiles
+
+
+def tile_of(layer: ByteLayer, places: int) -> type[Tile]:
+    """The tile that takes fewer instructions for a layer with `places` in a row."""
+    found = costs(layer, places)
+    return min(found, key=lambda tile: found[tile])
+
+
+def costs(layer: ByteLayer, places: int) -> dict[type[Tile], float]:
+    """Instructions for one place and four channels, without those behind the sums, of the tiles that can do a layer."""
+    rows, columns, run = runs(layer)
+    together = min(places, 4)
+    found: dict[type[Tile], float] = {}
+    if PairTile.can(layer.weights.reshape(len(layer.weights), rows, columns, run)):
+        pieces, rest = PairTile.pieces(run)  # arithmetic, loads of both operands, pairwise additions
+        found[PairTile] = rows * columns * (12 * pieces + 8 * rest + (pieces + rest) * (1 + 2 / together)) + 4
+    found[LaneTile] = rows * columns * (run * (1 + 0.5 / together) + 0.5 * -(-run // 8))
+    return found

@@ -1,0 +1,4 @@
+/* As much of Zephyr's header as the example uses. */
+#include <stdint.h>
+#include <stdio.h>
+#define printk printf
