@@ -188,12 +188,12 @@ def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> Non
 def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     """Instructions as the family itself counts them to choose between its loops."""
     if neon.by_winograd(layer, y):
-        found["neon_winograd"] += winograd.cost(layer, y)
+        found["neon_winograd"] += round(winograd.cost(layer, y))
         return
     rows, places, *_ = geometry(layer, x, y)
     vectors = -(-len(layer.weights) // LANES)
     tile = neon.tile_of(layer, places)
-    found[f"neon_{tile.FAMILY}"] += rows * places * vectors * neon.costs(layer, places)[tile]
+    found[f"neon_{tile.FAMILY}"] += round(rows * places * vectors * neon.costs(layer, places)[tile])
     found["neon_rescale"] += rows * places * _rescaling(layer, vectors)
     found["neon_call"] += rows * -(-vectors // LANES)
 
