@@ -62,7 +62,7 @@ def test_the_scale_is_that_of_the_calibration_entries(core: str) -> None:
 
 @pytest.mark.parametrize(
     ("core", "mean", "outside"),
-    [("cortex-a76", 0.09, 0), ("cortex-a53", 0.12, 4), ("cortex-a72", 0.1, 2), ("cortex-a55", 0.13, 9)],
+    [("cortex-a76", 0.09, 0), ("cortex-a53", 0.12, 4), ("cortex-a72", 0.1, 3), ("cortex-a55", 0.13, 9)],
 )
 def test_prices_of_work_against_traces_of_networks_that_were_not_fitted(core: str, mean: float, outside: int) -> None:
     """Kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder; of those below 100 cycles the marks of the
