@@ -185,11 +185,12 @@ def estimate(
     options: Options | None = None,
     *,
     calibration: Frames | str | Path | None = None,
+    trace: bool = False,
 ) -> Estimate:
-    """Cycles, area and energy per layer, without any tool."""
+    """Cycles, area and energy per layer, without any tool; with `trace`, for Arm cores, from what QEMU executes."""
     from edgec.inspection import price
 
-    return price(compile_model(model, target, options, calibration=calibration))
+    return price(compile_model(model, target, options, calibration=calibration), trace)
 
 
 def inspect(

@@ -75,11 +75,16 @@ def unsupported(compiled: api.Compiled) -> list[Diagnostic]:
     return module.unsupported(compiled.graph, compiled.target, api.backend_options(compiled))
 
 
-def price(compiled: api.Compiled) -> Estimate:
-    """The estimate from the schedule; for a network too large to schedule, a warning and the one from the graph."""
+def price(compiled: api.Compiled, trace: bool = False) -> Estimate:
+    """The estimate from the schedule; for a network too large to schedule, a warning and the one from the graph. With
+    `trace` the cycles are those of a trace (edgec.hw.estimate.traced)."""
     from edgec.hw.estimate import apriori, estimate
 
     clock = compiled.options.clock_mhz
+    if trace:
+        from edgec.hw.estimate.traced import estimate_traced
+
+        return estimate_traced(api.plan(compiled), compiled.target, clock)
     try:
         return estimate(api.plan(compiled), compiled.target, clock_mhz=clock)
     except EdgecError as error:

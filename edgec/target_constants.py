@@ -25,6 +25,44 @@ CELL_KINDS = (
 )  # fmt: skip
 """Circuit elements that a backend may count; a target prices each of them."""
 
+WORK = {
+    "step": "a step of portable code: its call and the beginnings of its loops",
+    "byte": "a byte read or written by a step",
+    "row": "a row of an image that is written with a margin around it",
+    "mac_i8": "a multiply-accumulate of 8-bit operands",
+    "mac_i16": "a multiply-accumulate of 16-bit operands",
+    "mac_i64": "a multiply-accumulate in 64 bits",
+    "mac_f32": "a multiply-accumulate in single precision",
+    "mac_f64": "a multiply-accumulate in double precision",
+    "tap": "a run of multiply-accumulates begun: one place of a window, one row of a product",
+    "pool": "an element that an average, a sum or a normalisation visits",
+    "mean": "a result of an average",
+    "max": "an element that the search for a largest one visits",
+    "rescale": "a result of a step with a rescaling to another scale",
+    "element": "a result of another elementwise operation",
+    "double": "a function in double precision",
+    "copy": "an element copied into scratch memory",
+    "clear": "a byte of scratch memory set before",
+    "dot": "a dot-product instruction of 16 bytes, or its place in a chain that leaves the multipliers idle",
+    "dot_load": "a vector load of dot-product code beyond one for each dot product",
+    "dot_rescale": "a vector instruction that rescales, saturates or stores sums",
+    "dot_turn": "a turn of the innermost loop of dot-product code",
+    "dot_run": "a run of bytes begun in dot-product code",
+    "dot_tile": "a tile of dot-product code",
+    "dot_call": "a call of dot-product code",
+    "dot_column": "a column of 16 channels interleaved for a depthwise window",
+    "dot_row": "a row of a depthwise window begun",
+    "neon_pair": "an instruction of a tile that multiplies pairs, as the code generator counts them",
+    "neon_lane": "an instruction of a tile that multiplies by lanes",
+    "neon_winograd": "an instruction of Winograd's method",
+    "neon_window": "a product of a depthwise window without dot products",
+    "neon_column": "a column of such a window",
+    "neon_row": "a row of such a window begun",
+    "neon_rescale": "a vector instruction that rescales, saturates or stores their sums",
+    "neon_call": "a call of code without dot products",
+}  # fmt: skip
+"""Kinds of work that C code does; a target prices each of them in cycles (`cycles.KIND`)."""
+
 _PER_CELL = {
     "ge": ("GE", 0.25, 20.0, "area in NAND2 areas"),
     "toggle": ("NAND2 transitions", 0.25, 10.0, "energy of one output transition, its load included"),
@@ -81,6 +119,10 @@ CONSTANTS: dict[str, Known] = {
     "memory.sram_ge": Known("GE", 0.05, 10.0, "area of one bit of static memory, read and write port and periphery"),
     "memory.rom_access": Known("NAND2 transitions", 0.05, 100.0, "energy of one bit read from read-only memory"),
     "memory.sram_access": Known("NAND2 transitions", 0.1, 200.0, "energy of one bit read or written, static memory"),
+    **{f"cycles.{kind}": Known("cycles", 0.0, 1e4, meaning) for kind, meaning in WORK.items()},
+    "cycles.trace_scale": Known("", 0.5, 4.0, "measured cycles of a core over those of its pipeline model"),
+    "power.active_mw": Known("mW", 0.01, 1e5, "power that a busy core adds, at the default clock"),
+    "dram.pj_byte": Known("pJ/B", 1.0, 2000.0, "energy of one byte that comes from dynamic memory"),
     "fixed.sharing": Known("", 0.1, 1.0, "cells of a shared constant network over those of separate trees"),
 }  # fmt: skip
 """Constants by dotted name. Nominal values must lie in the range; error bars may leave it by a factor of 4."""
@@ -91,6 +133,7 @@ OPTIONS: dict[str, Known] = {
     "calibrated": Known("", 0, 1, "1: the constants were fitted to synthesis and gate-level simulation"),
     "max_area_kge": Known("kGE", 1e-3, 1e6, "largest network that is built without --max-area"),
     "core": Known("", 1, 1, "1: the name of the target is that of a core that C code is compiled for"),
+    "cache_kib": Known("KiB", 1, 1 << 20, "last cache in front of dynamic memory; none: all memory is on the chip"),
     "dotprod": Known("", 0, 1, "1: the core has the 8-bit dot products of Armv8.2-A"),
     "neon": Known("", 0, 1, "1: the core has the vector instructions of 64-bit Armv8.0-A"),
 }

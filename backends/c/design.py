@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,30 +12,13 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import Sources, function
 from edgec.backends.c.family import family_of
 from edgec.backends.c.fold import folded
-from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.package import package_files
-from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step, scheduled
+from edgec.backends.c.schedule import Schedule, Step, scheduled
+from edgec.backends.c.work import multiplications, work
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType
 from edgec.graph import Graph
-from edgec.ops import (
-    ArgMax,
-    AvgPool,
-    Constant,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Gru,
-    Lstm,
-    MatMul,
-    MaxPool,
-    Normalize,
-    Op,
-    Reduce,
-    Rnn,
-    Softmax,
-    Unary,
-)
+from edgec.ops import Constant
 from edgec.text import Printer
 
 if TYPE_CHECKING:
@@ -61,7 +43,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     }
     facts = interface(schedule, sources, target.name if target is not None and "core" in target.options else None)
     files |= package_files(facts, model)
-    kernels = tuple(kernel(k, step) for k, step in enumerate(schedule.steps))
+    kernels = tuple(kernel(k, step, schedule) for k, step in enumerate(schedule.steps))
     return BuildPlan(
         "c",
         {path: text.encode() for path, text in files.items()},
@@ -93,22 +75,7 @@ def unsupported(graph: Graph) -> list[Diagnostic]:
     return problems
 
 
-def multiplications(op: Op) -> int:
-    """Multiply-accumulates of one op, padded taps included."""
-    match op:
-        case Dense() | Conv():
-            return op.tensor.size * op.terms
-        case ConvTranspose():
-            return op.x.tensor.size * math.prod(op.w.shape[1:])
-        case MatMul():
-            return op.tensor.size * op.x.shape[-1]
-        case Rnn() | Gru() | Lstm():
-            steps, sequences, _ = op.x.shape
-            return steps * sequences * (op.w.tensor.size + op.r.tensor.size)
-    return 0
-
-
-def kernel(number: int, step: Step) -> Kernel:
+def kernel(number: int, step: Step, schedule: Schedule) -> Kernel:
     """The cost record of a step."""
     layers = tuple(dict.fromkeys(n for op in step.ops for n in op.loc))
     macs = sum(multiplications(op) for op in step.ops)
@@ -126,45 +93,8 @@ def kernel(number: int, step: Step) -> Kernel:
         weight_bits=sum(w.tensor.size * w.format.bits for w in weights),
         output_bits=8 * written,
         accesses={"activations": 8.0 * (read + written)},
-        work=work(step),
+        work=work(schedule, step),
     )
-
-
-def work(step: Step) -> dict[str, float]:
-    """Operations of a step by kind: multiply-accumulates by the type that they are done in, results of elementwise ops,
-    functions in double precision, bytes moved, and the step itself."""
-    written = sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
-    found: dict[str, float] = {"step": 1.0, "byte": float(written)}
-    for op in step.ops:
-        macs = multiplications(op)
-        if macs:
-            kind = _mac_kind(op)
-            found[kind] = found.get(kind, 0.0) + macs
-        size = float(step.result.tensor.size)
-        if isinstance(op, AvgPool | MaxPool):
-            found["element"] = found.get("element", 0.0) + size * math.prod(op.kernel)
-        elif isinstance(op, Reduce | ArgMax | Normalize):
-            found["element"] = found.get("element", 0.0) + op.x.tensor.size
-        elif isinstance(op, Softmax) or (isinstance(op, Unary) and op.function in TRANSCENDENTAL):
-            found["double"] = found.get("double", 0.0) + size
-        elif isinstance(op, ELEMENTWISE):
-            found["element"] = found.get("element", 0.0) + size
-    found["byte"] += sum(float(op.tensor.size * op.format.dtype.itemsize) for op in step.reads)
-    return found
-
-
-def _mac_kind(op: Op) -> str:
-    """The type of a multiply-accumulate: its operands' width, or the precision."""
-    fmt = op.operands[0].format
-    if fmt.is_float:
-        return "mac_f64" if fmt.dtype.itemsize == 8 else "mac_f32"
-    if (
-        not isinstance(op, MatMul | Rnn | Gru | Lstm)
-        and op.format.bits > 32
-        and max(o.format.bits for o in op.operands[:2]) > 16
-    ):
-        return "mac_i64"
-    return "mac_i8" if max(o.format.bits for o in op.operands[:2]) <= 8 else "mac_i16"
 
 
 def interface(schedule: Schedule, sources: Sources, core: str | None) -> dict[str, Any]:

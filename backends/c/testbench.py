@@ -15,14 +15,18 @@ MAIN = """\
    usage: {name}_main INPUTS OUTPUTS [LAYERS]
 
    INPUTS holds frame after frame, each the input tensors one after the other; OUTPUTS gets the same of the outputs,
-   and LAYERS, where the model is compiled with -D{upper}_TRACE={name}_trace, what every step made. */
+   and LAYERS, where the model is compiled with -D{upper}_TRACE={name}_trace, what every step made. With
+   -D{upper}_STEPS, LAYERS is the tensor with which one step begins being counted (-1: the first), and the next
+   argument the one with which it ends. */
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "{name}.h"
 
-#if defined({upper}_REGION) /* counting: the instructions of an inference, or of a step, lie between two marks */
+/* counting: the instructions of an inference, or of a step, lie between two marks */
+#if defined({upper}_REGION) || defined({upper}_STEPS)
 #include "edgec_region.h"
 #else
 #define edgec_region()
@@ -35,6 +39,14 @@ static FILE *layers = 0;
 
 void {name}_trace(int tensor, const void *data);
 
+#if defined({upper}_STEPS)
+static int begin, end;
+
+void {name}_trace(int tensor, const void *data) {{
+  (void)data;
+  if (tensor == begin || tensor == end) {{ edgec_region(); }}
+}}
+#else
 void {name}_trace(int tensor, const void *data) {{
   static const uint32_t bytes[] = {{{bytes}}};
   edgec_region();
@@ -43,6 +55,7 @@ void {name}_trace(int tensor, const void *data) {{
   }}
   edgec_region();
 }}
+#endif
 
 int main(int argc, char **argv) {{
   FILE *in = argc > 2 ? fopen(argv[1], "rb") : 0;
@@ -51,15 +64,25 @@ int main(int argc, char **argv) {{
     fprintf(stderr, "usage: {name}_main INPUTS OUTPUTS [LAYERS]\\n");
     return 2;
   }}
-  if (argc > 3) {{
-    layers = fopen(argv[3], "wb");
-  }}
+#if defined({upper}_STEPS)
+  begin = argc > 4 ? atoi(argv[3]) : -1;
+  end = argc > 4 ? atoi(argv[4]) : -1;
+  argc = 3;
+#else
+  layers = argc > 3 ? fopen(argv[3], "wb") : 0;
+#endif
   long frames = 0;
   for (;; frames++) {{
 {reads}
+#if defined({upper}_STEPS)
+    if (begin < 0) {{ edgec_region(); }}
+#else
     edgec_region();
+#endif
     const int wrong = {name}_run({arguments}, arena);
+#if !defined({upper}_STEPS)
     edgec_region();
+#endif
     if (wrong != 0) {{
       fprintf(stderr, "the arena is not aligned\\n");
       return 1;

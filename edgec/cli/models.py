@@ -36,11 +36,12 @@ def inspect(console: Console, model: str, target: str | None, **flags: Any) -> N
 @click.command()
 @click.argument("model")
 @click.option("--target", "-t", help="Target name or TOML file.")
+@click.option("--trace", is_flag=True, help="Arm cores: cycles of what runs under QEMU, by LLVM's pipeline model.")
 @model_options
 @common
 @guarded
-def estimate(console: Console, model: str, target: str | None, **flags: Any) -> None:
-    """Cycles, energy and area per layer; no toolchain needed."""
+def estimate(console: Console, model: str, target: str | None, trace: bool, **flags: Any) -> None:
+    """Cycles, energy and area per layer; no toolchain needed without --trace."""
     from edgec import api
 
     options, data = settings(flags)
@@ -48,7 +49,7 @@ def estimate(console: Console, model: str, target: str | None, **flags: Any) -> 
     console.diagnostics(compiled.diagnostics)
     from edgec.inspection import price
 
-    result = price(compiled)
+    result = price(compiled, trace)
     console.table(result.table())
     console.finish(result.as_dict())
 

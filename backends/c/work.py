@@ -1,0 +1,222 @@
+"""What the steps of C code do, as counts of the kinds of work that a target prices with `cycles.KIND`.
+
+`edgec.target_constants.WORK` says what every kind is.
+
+Loops are counted as they are written: taps that lie outside an image are not done, and dot-product code is counted in
+its own instructions, tile by tile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from edgec.backends.c.dot.tiles import DotTile
+from edgec.backends.c.functions import TRANSCENDENTAL
+from edgec.backends.c.int8.dense import geometry, split
+from edgec.backends.c.int8.depthwise import firsts
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.place import BLOCK, runs
+from edgec.backends.c.int8.tile import LANES
+from edgec.backends.c.neon import steps as neon
+from edgec.backends.c.neon import winograd
+from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
+from edgec.backends.c.view import View
+from edgec.formats import TensorType
+from edgec.ops import (
+    ArgMax,
+    AvgPool,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dequantize,
+    Gru,
+    Lstm,
+    MatMul,
+    MaxPool,
+    Normalize,
+    Op,
+    Quantize,
+    Reduce,
+    Requantize,
+    Rnn,
+    Softmax,
+    Unary,
+)
+
+CHAINS = 4
+"""Sums that have to be under way at the same time to keep the multipliers busy; fewer take as long as these."""
+
+
+def multiplications(op: Op) -> int:
+    """Multiply-accumulates of one op, padded taps included."""
+    match op:
+        case Dense() | Conv():
+            return op.tensor.size * op.terms
+        case ConvTranspose():
+            return op.x.tensor.size * math.prod(op.w.shape[1:])
+        case MatMul():
+            return op.tensor.size * op.x.shape[-1]
+        case Rnn() | Gru() | Lstm():
+            steps, sequences, _ = op.x.shape
+            return steps * sequences * (op.w.tensor.size + op.r.tensor.size)
+    return 0
+
+
+def work(schedule: Schedule, step: Step) -> dict[str, float]:
+    """Counts by kind for one step."""
+    found: Counter[str] = Counter()
+    if step.layer is not None:
+        _vectors(found, schedule, step, step.layer)
+    else:
+        found["step"] += 1
+        found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
+        found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
+        y = schedule.views[step.result]
+        if any(y.buffer.halo):
+            found["row"] += y.shape[0] * y.shape[2]
+        for op in step.ops:
+            _portable(found, op, step.result.tensor.size)
+    return {kind: float(count) for kind, count in found.items() if count}
+
+
+def _portable(found: Counter[str], op: Op, stored: int) -> None:
+    size = op.tensor.size if isinstance(op.type, TensorType) else stored
+    if multiplications(op):
+        taps = _taps(op)
+        found["tap"] += taps
+        found[_mac_kind(op)] += taps * _terms(op)
+    elif isinstance(op, AvgPool):
+        found["pool"] += _visited(op)
+        found["mean"] += size
+    elif isinstance(op, MaxPool):
+        found["max"] += _visited(op)
+    elif isinstance(op, Reduce | ArgMax | Normalize):
+        found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
+    elif isinstance(op, Softmax):  # twice the exponential of every element; that of the largest, exp(0), is quick
+        found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
+    elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
+        found["double"] += size
+    elif isinstance(op, Requantize | Quantize | Dequantize):
+        found["rescale"] += size
+    elif isinstance(op, ELEMENTWISE):
+        found["element"] += size
+
+
+def _terms(op: Op) -> int:
+    """Multiply-accumulates of one run."""
+    match op:
+        case Conv():
+            return int(op.w.shape[1])
+        case ConvTranspose():
+            return int(op.w.shape[1])
+        case Rnn() | Gru() | Lstm():
+            return int(op.w.shape[-1])
+    return multiplications(op) // max(op.tensor.size, 1)
+
+
+def _taps(op: Op) -> int:
+    """Runs of multiply-accumulates: results times the places of their windows that lie in the image."""
+    match op:
+        case Conv():
+            channels = op.tensor.size // math.prod(op.shape[2:])
+            rank = len(op.shape) - 2
+            return channels * math.prod(
+                _inside(op.x.shape[2 + a], op.shape[2 + a], int(op.w.shape[2 + a]), op.strides[a], op.pads[a],
+                        op.dilations[a]) for a in range(rank)
+            )  # fmt: skip
+        case ConvTranspose() | Rnn() | Gru() | Lstm():
+            return multiplications(op) // max(_terms(op), 1)
+    return op.tensor.size
+
+
+def _visited(op: AvgPool | MaxPool) -> int:
+    channels = op.tensor.size // math.prod(op.shape[2:])
+    return channels * math.prod(
+        _inside(op.x.shape[2 + a], op.shape[2 + a], op.kernel[a], op.strides[a], op.pads[a], op.dilations[a])
+        for a in range(len(op.kernel))
+    )
+
+
+def _inside(size: int, results: int, taps: int, stride: int, before: int, dilation: int) -> int:
+    """Pairs of a result and a tap of one axis that lie in the image."""
+    return sum(0 <= r * stride + k * dilation - before < size for k in range(taps) for r in range(results))
+
+
+def _mac_kind(op: Op) -> str:
+    """The type of a multiply-accumulate: its operands' width, or the precision."""
+    fmt = op.operands[0].format
+    if fmt.is_float:
+        return "mac_f64" if fmt.dtype.itemsize == 8 else "mac_f32"
+    if (
+        not isinstance(op, MatMul | Rnn | Gru | Lstm)
+        and op.format.bits > 32
+        and max(o.format.bits for o in op.operands[:2]) > 16
+    ):
+        return "mac_i64"
+    return "mac_i8" if max(o.format.bits for o in op.operands[:2]) <= 8 else "mac_i16"
+
+
+def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: ByteLayer) -> None:
+    """Vector code: the loops of int8/, with the tiles of the family."""
+    x, y = schedule.views[layer.op.x], schedule.views[step.result]
+    if step.copy is not None:
+        found["copy"] += x.size
+        found["clear"] += step.copy.buffer.elements
+        x = step.copy
+    dot = schedule.family is not None and schedule.family.guard == "DOT"
+    if layer.depthwise:
+        _windows(found, layer, y, "dot" if dot else "neon")
+    elif dot:
+        _tiles(found, layer, x, y)
+    else:
+        _neon(found, layer, x, y)
+
+
+def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:
+    rows, places = y.shape[2], y.shape[3]
+    paired = len(layer.weights) < BLOCK
+    advance = 2 if paired else layer.window[1][1]
+    steps = -(-places // 2) if paired else places
+    done = len(firsts(layer)) * rows
+    found["dot" if family == "dot" else "neon_window"] += done * steps * 3 * LANES
+    found[f"{family}_column"] += done * (steps * advance + 3 - advance)
+    found[f"{family}_rescale"] += done * steps * _rescaling(layer, LANES)
+    found[f"{family}_row"] += done
+
+
+def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+    """Instructions as the family itself counts them to choose between its loops."""
+    if neon.by_winograd(layer, y):
+        found["neon_winograd"] += round(winograd.cost(layer, y))
+        return
+    rows, places, *_ = geometry(layer, x, y)
+    vectors = -(-len(layer.weights) // LANES)
+    tile = neon.tile_of(layer, places)
+    found[f"neon_{tile.FAMILY}"] += round(rows * places * vectors * neon.costs(layer, places)[tile])
+    found["neon_rescale"] += rows * places * _rescaling(layer, vectors)
+    found["neon_call"] += rows * -(-vectors // LANES)
+
+
+def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    taps, quads, loads = tap_rows * columns, -(-run // 4), -(-run // 16)
+    for block in DotTile.blocks(layer, DotTile.block(places)):
+        for count, n in split(places, DotTile.most_places(run, block.vectors)):
+            tiles = rows * n
+            found["dot_call"] += rows
+            dots = quads * max(count * block.vectors, CHAINS)
+            found["dot"] += tiles * taps * dots
+            found["dot_load"] += tiles * taps * max(quads * block.vectors + loads * count - dots, 0)
+            found["dot_rescale"] += tiles * count * _rescaling(layer, block.vectors)
+            whole = DotTile.turn(run // 16, count * block.vectors)
+            found["dot_turn"] += tiles * taps * (run // 16 // whole if whole else 0)
+            found["dot_run"] += tiles * taps
+            found["dot_tile"] += tiles
+
+
+def _rescaling(layer: ByteLayer, vectors: int) -> int:
+    """Vector instructions of `tiles.finished` for one place."""
+    clamp = 2 if (layer.lo, layer.hi) != (-128, 127) else 0
+    return vectors * (2 if layer.common_shift else 3) + -(-vectors // 2) * 2 + clamp + 1

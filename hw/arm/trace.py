@@ -1,0 +1,144 @@
+"""Cycles of executed code: basic blocks as QEMU counted them, each priced by LLVM's model of the core's pipeline.
+
+A block costs what one more repetition of it costs once the pipeline is full: (cycles of 2 N repetitions less those of
+N) / N, as llvm-mca simulates them. Loops of one block are simulated as they run; a block that runs once between others
+is taken to overlap with them as it does with itself. Every access hits the first cache and every branch is predicted:
+what a board adds to that is in one factor a core, `cycles.trace_scale` of its target (docs/estimates-arm.md).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgec.diagnostics import EdgecError
+from edgec.hw.arm.plugin import Block
+from edgec.hw.tools.doctor import require_tools
+from edgec.hw.tools.process import run
+
+REPETITIONS = 100
+COVERED = 0.99
+"""Share of the executed instructions whose blocks are simulated; the others are taken to be like these."""
+A64, V7EM, V81M = "aarch64-linux-gnu", "thumbv7em-none-eabihf", "thumbv8.1m.main-none-eabihf"
+PIPELINES = {
+    "cortex-a53": (A64, "cortex-a55"),
+    "cortex-a55": (A64, "cortex-a55"),
+    "cortex-a72": (A64, "cortex-a72"),
+    "cortex-a76": (A64, "neoverse-n1"),
+    "cortex-a78": (A64, "neoverse-n1"),
+    "cortex-x1": (A64, "neoverse-v1"),
+    "cortex-m4": (V7EM, "cortex-m4"),
+    "cortex-m7": (V7EM, "cortex-m7"),
+    "cortex-m55": (V81M, "cortex-m55"),
+}
+"""LLVM's target and processor by core. Its own model of the A53 does not forward accumulators, which makes chains of
+multiply-accumulates two to three times too slow; its A76, A78 and X1 are the A57. Neoverse N1 is an A76, which the A78
+resembles, and Neoverse V1 an X1 with SVE."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """`cycles` and `instructions` of all blocks; of the latter, the share that was `simulated`."""
+
+    cycles: float
+    instructions: int
+    simulated: float
+
+
+def trace(blocks: Sequence[Block], core: str) -> Trace:
+    """Cycles of `blocks` on `core`, unscaled. Raises E0204 for a core without a model, E06xx for the tools."""
+    everything = sum(b.executions * b.instructions for b in blocks)
+    chosen = _covering(blocks, COVERED * everything)
+    covered = sum(b.executions * b.instructions for b in chosen)
+    if not covered:
+        return Trace(0.0, 0, 1.0)
+    cycles = sum(b.executions * c for b, c in zip(chosen, block_cycles([b.code for b in chosen], core), strict=True))
+    return Trace(cycles * everything / covered, everything, covered / everything)
+
+
+def _covering(blocks: Sequence[Block], wanted: float) -> list[Block]:
+    """The blocks with most instructions executed, until these are `wanted`."""
+    chosen, covered = [], 0
+    for block in sorted(blocks, key=lambda b: (-b.executions * b.instructions, b.address)):
+        if covered >= wanted:
+            break
+        chosen.append(block)
+        covered += block.executions * block.instructions
+    return chosen
+
+
+def block_cycles(codes: Sequence[bytes], core: str) -> list[float]:
+    """Cycles of one more repetition of every block of machine code, on a full pipeline of `core`."""
+    if core not in PIPELINES:
+        raise EdgecError("E0204", f"there is no model of the pipeline of {core}", remedy=f"of {', '.join(PIPELINES)}")
+    triple, cpu = PIPELINES[core]
+    if triple != A64:
+        codes = [whole(code) for code in codes]
+    texts = [[simulable(line) for line in lines] for lines in disassembled(codes, triple, cpu)]
+    once, twice = (_simulated(texts, triple, cpu, n) for n in (REPETITIONS, 2 * REPETITIONS))
+    return [(b - a) / REPETITIONS for a, b in zip(once, twice, strict=True)]
+
+
+def disassembled(codes: Sequence[bytes], triple: str, cpu: str) -> list[list[str]]:
+    """The instructions of every block, one a line; raises E0602 where the disassembler returns another number."""
+    marker = b"\x40\x4b\x8b\xd2" if triple == A64 else b"\x45\xf6\x5a\x20"  # a move of 0x5a5a into register 0
+    data = b"".join(code + marker for code in codes)
+    text = " ".join(f"0x{byte:02x}" for byte in data)
+    words = [_tool("llvm-mc"), "--disassemble", f"-triple={triple}", *_processor(triple, cpu)]
+    done = run(words, timeout=120, stdin=text.encode(), apart=True)
+    found: list[list[str]] = [[]]
+    for line in done.stdout.decode().splitlines():
+        words = line.split("//")[0].split("@")[0].strip()
+        if not words or words.startswith("."):
+            continue
+        if re.fullmatch(r"movw?(..)?\s+[xr]0, #23130", words):
+            found.append([])
+        else:
+            found[-1].append(words)
+    if len(found) != len(codes) + 1 or found[-1]:
+        raise EdgecError("E0602", f"llvm-mc found {len(found) - 1} blocks of code, not {len(codes)}", op="llvm-mc")
+    return found[:-1]
+
+
+def whole(code: bytes) -> bytes:
+    """Thumb code without a last instruction of which only the first half is there: QEMU 7.2 gives no more of one that
+    crosses a page, which ends its block."""
+    at = 0
+    while at < len(code):
+        wide = code[at + 1] >> 3 in (0b11101, 0b11110, 0b11111)
+        if at + 2 + 2 * wide > len(code):
+            return code[:at]
+        at += 2 + 2 * wide
+    return code
+
+
+def simulable(instruction: str) -> str:
+    """The instruction as llvm-mca takes it: calls, for which it assumes 100 cycles, are jumps."""
+    name, _, operands = instruction.partition("\t")
+    jump = {"bl": "b", "blr": "br", "blx": "bx" if operands.startswith(("r", "lr")) else "b"}.get(name)
+    return f"{jump}\t{operands}" if jump else instruction
+
+
+def _simulated(texts: list[list[str]], triple: str, cpu: str, repetitions: int) -> list[float]:
+    """Cycles of that many repetitions of every block. Instructions that the model does not know cost nothing."""
+    source = "".join(
+        f"# LLVM-MCA-BEGIN {k}\n" + "".join(f"{line}\n" for line in lines) + "# LLVM-MCA-END\n"
+        for k, lines in enumerate(texts)
+    )
+    words = [_tool("llvm-mca"), f"-mtriple={triple}", *_processor(triple, cpu), f"-iterations={repetitions}", "-json"]
+    words += ["-instruction-info=0", "-resource-pressure=0", "-skip-unsupported-instructions=any"]
+    done = run(words, timeout=600, stdin=source.encode(), apart=True)
+    regions: list[dict[str, Any]] = json.loads(done.stdout)["CodeRegions"]
+    cycles = {region["Name"]: float(region["SummaryView"]["TotalCycles"]) for region in regions}
+    return [cycles.get(str(k), 0.0) for k in range(len(texts))]
+
+
+def _processor(triple: str, cpu: str) -> list[str]:
+    return [f"-mcpu={cpu}", *(["-mattr=+all"] if triple == A64 else [])]
+
+
+def _tool(name: str) -> Any:
+    return require_tools([name])[name].executable()

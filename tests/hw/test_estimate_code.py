@@ -1,0 +1,156 @@
+"""Estimates of C code without tools: constants, published latencies and energies, and the formulas."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgec.backend import BuildPlan
+from edgec.backends.c import plan
+from edgec.diagnostics import EdgecError
+from edgec.formats import F32, Affine, Integer, Quantizer, TensorType
+from edgec.graph import Graph
+from edgec.hw.estimate import estimate
+from edgec.hw.estimate.traced import estimate_traced
+from edgec.ops import Constant, Conv, Input, Op, Relu, Requantize, Softmax, Transpose
+from edgec.target import Target, load_target
+
+DATA = Path(__file__).parent / "data"
+LATENCY: dict[str, Any] = json.loads((DATA / "arm_latency.json").read_text())
+KERNELS: dict[str, list[dict[str, Any]]] = json.loads((DATA / "arm_kernels.json").read_text())
+A76 = load_target("cortex-a76")
+CODES = Affine(Integer(8), (0.05,), (0,))
+# MLPerf Tiny, closed division, measured: inferences per second and microjoules of each (mlcommons/tiny_results_v0.7,
+# v1.0, v1.1). STM32L4R5 at 120 MHz: microTVM, microTVM with CMSIS-NN, Skymizer, X-CUBE-AI thrice. STM32H7A3 at 280 MHz.
+L4R5 = [
+    (2.57, 21342), (6.94, 7951), (2.97, 17132), (85.3, 634), (2.57, 20236), (10.02, 5230), (3.32, 15531), (116.2, 443),
+    (3.35, 12684), (12.2, 3455), (5.81, 7478), (123.9, 335), (3.96, 12298), (10.2, 4636), (3.93, 12293), (103, 431),
+    (4.41, 10682), (13.3, 3372), (4.34, 10067), (132, 323), (4.67, 7019), (15.9, 2833), (8.43, 5618), (146, 294),
+]  # fmt: skip
+H7A3 = [(19.25, 6311), (65.1, 1869), (33.75, 3699), (550, 221)]
+
+
+def _scaled(board: dict[str, Any], network: str) -> float:
+    """Estimated over published time."""
+    cycles = LATENCY["traces"][board["core"]][network]["cycles"]
+    scale = load_target(board["core"]).constant("cycles.trace_scale").nominal
+    return scale * cycles / (1e3 * board["clock_mhz"]) / board["latency_ms"][network]
+
+
+def _entries(calibration: bool) -> list[tuple[dict[str, Any], str]]:
+    boards = [b for b in LATENCY["boards"] if "apart" not in b]
+    return [(b, n) for b in boards for n in b["latency_ms"] if (n in b["calibration"]) == calibration]
+
+
+def test_published_latencies_that_took_no_part_in_the_calibration() -> None:
+    errors = [abs(_scaled(board, network) - 1) for board, network in _entries(False)]
+    assert len(errors) >= 70
+    assert np.mean(errors) < 0.11 and max(errors) < 0.35
+
+
+@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a72", "cortex-a76"])
+def test_the_scale_is_that_of_the_calibration_entries(core: str) -> None:
+    ratios = [math.log(_scaled(board, network)) for board, network in _entries(True) if board["core"] == core]
+    assert len(ratios) == 3
+    assert abs(np.mean(ratios)) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("core", "mean", "outside"),
+    [("cortex-a76", 0.09, 0), ("cortex-a53", 0.12, 4), ("cortex-a72", 0.1, 3), ("cortex-a55", 0.13, 9)],
+)
+def test_prices_of_work_against_traces_of_networks_that_were_not_fitted(core: str, mean: float, outside: int) -> None:
+    """Kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder; of those below 100 cycles the marks of the
+    trace are a good part."""
+    target, errors = load_target(core), []
+    for row in KERNELS[core]:
+        cycles = sum(target.constant(f"cycles.{kind}").nominal * count for kind, count in row["work"].items())
+        errors.append((abs(cycles / row["cycles"] - 1), row["cycles"]))
+    assert len(errors) == 70
+    assert np.mean([e for e, _ in errors]) < mean
+    assert sum(e > 0.2 for e, cycles in errors if cycles >= 100) <= outside
+
+
+@pytest.mark.parametrize(("core", "results"), [("cortex-m4", L4R5), ("cortex-m7", H7A3)])
+def test_published_energies_have_the_power_of_the_target(core: str, results: list[tuple[float, float]]) -> None:
+    power = load_target(core).constant("power.active_mw")
+    measured = [throughput * energy * 1e-3 for throughput, energy in results]
+    assert all(power.low * 0.99 <= p <= power.high * 1.01 for p in measured)
+    assert np.median(measured) == pytest.approx(power.nominal, rel=0.05)
+
+
+def _network(channels: int = 16, filters: int = 32, size: int = 10, kernel: int = 1) -> Graph:
+    """A pointwise convolution between memories that lie channels last."""
+    rng = np.random.default_rng(1)
+    x = Input("x", type=TensorType(CODES, (1, size, size, channels)))
+    y: Op = Relu(Transpose(x, (0, 3, 1, 2)), loc=("first",))
+    shape = (filters, channels, kernel, kernel)
+    fmt = Affine(Integer(8), (0.01,), (0,))
+    w = Constant(rng.integers(-127, 128, shape).astype(np.int8), type=TensorType(fmt, shape))
+    y = Conv(y, w, pads=(kernel // 2,) * 4, loc=("conv",))
+    multiplier, shift = (Constant(np.array([n]), type=TensorType(Integer(64), (1,))) for n in (9_000_000, 32))
+    y = Requantize(y, multiplier, shift, None, Quantizer(CODES, "half_up", "saturate"), loc=("conv",))
+    return Graph("t", (x,), (("y", Transpose(y, (0, 2, 3, 1))),))
+
+
+def _plan(graph: Graph, target: Target = A76) -> BuildPlan:
+    return plan(graph, target, {"name": "t"})
+
+
+def test_work_of_dot_product_code_is_counted_as_it_is_written() -> None:
+    found = _plan(_network()).kernels[1].work
+    # two blocks of 16 channels; 100 places in a row, five at a time; four words of four bytes
+    assert found["dot"] == 2 * 100 * 4 * 4 == 16 * 32 * 100 / 16
+    assert found["dot_tile"] == 2 * 20 and found["dot_call"] == 2
+    assert found["dot_rescale"] == 2 * 100 * (4 * 2 + 4 + 1)
+
+
+def test_work_of_portable_code_leaves_out_taps_beyond_the_margin() -> None:
+    found = _plan(_network(kernel=3), load_target("cortex-m4")).kernels[1].work
+    places = (3 * 10 - 2) ** 2
+    assert found["tap"] == 32 * places and found["mac_i8"] == 16 * 32 * places
+    assert "dot" not in found
+
+
+def test_cycles_time_and_energy_follow_from_the_constants() -> None:
+    made = _plan(_network())
+    result = estimate(made, A76)
+    nominal = sum(A76.constant(f"cycles.{kind}").nominal * n for k in made.kernels for kind, n in k.work.items())
+    nominal *= A76.constant("cycles.trace_scale").nominal
+    cycles, time, energy = (result.totals[n] for n in ("cycles", "latency_us", "energy_uj"))
+    assert cycles.nominal == pytest.approx(nominal) and cycles.low < nominal < cycles.high
+    assert time.nominal == pytest.approx(nominal / 2400)
+    assert energy.nominal == pytest.approx(time.nominal * A76.constant("power.active_mw").nominal * 1e-3)
+    slow = estimate(made, A76, clock_mhz=1200)
+    assert slow.totals["latency_us"].nominal == pytest.approx(2 * time.nominal)
+    assert slow.totals["energy_uj"].nominal == pytest.approx(energy.nominal)  # half the power, twice as long
+
+
+def test_constants_that_no_cache_holds_come_from_memory() -> None:
+    made = _plan(_network(256, 512, 4, 3))  # 1.2 MB
+    inside = estimate(made, A76)
+    outside = estimate(made, Target("t", "c", "", "", A76.constants, {**A76.options, "cache_kib": 512}))
+    moved = made.interface["memory"]["constant_bytes"] * A76.constant("dram.pj_byte").nominal * 1e-6
+    assert moved > 1e-6 * 80e6
+    extra = outside.totals["energy_uj"].nominal - inside.totals["energy_uj"].nominal
+    assert extra == pytest.approx(moved)
+    assert "dram.pj_byte" in outside.totals["energy_uj"].source
+
+
+def test_a_kind_of_work_without_a_price_is_named() -> None:
+    x = Input("x", type=TensorType(F32, (1, 8)))
+    made = _plan(Graph("t", (x,), (("y", Softmax(x)),)), load_target("host"))
+    result = estimate(made, load_target("host"))
+    assert "cycles" not in result.totals and "cycles" not in result.rows[0].figures
+    assert len(result.notes) == 1 and "double" in result.notes[0]
+
+
+def test_what_is_no_core_is_not_traced() -> None:
+    with pytest.raises(EdgecError) as caught:
+        estimate_traced(_plan(_network(), load_target("host")), load_target("host"))
+    assert caught.value.code == "E0204" and "cortex-a76" in str(caught.value)

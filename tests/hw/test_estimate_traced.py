@@ -1,0 +1,107 @@
+"""Cycles of executed Arm code: the pipeline models on code with known answers, and whole estimates from traces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hw_support import need, script
+from test_estimate_code import _network, _plan
+
+from edgec.diagnostics import EdgecError
+from edgec.graph import Graph
+from edgec.hw.arm.plugin import Block
+from edgec.hw.arm.trace import block_cycles, simulable, trace, whole
+from edgec.hw.estimate import estimate
+from edgec.hw.estimate.traced import estimate_traced
+from edgec.hw.sim.c_program import run_plan
+from edgec.hw.sim.c_steps import executed
+from edgec.hw.tools.llvm import find_llvm_mca
+from edgec.interp import random_frames
+from edgec.target import load_target
+
+ADD = bytes.fromhex("0000008b")  # add x0, x0, x0: each waits for the last
+SDOT = b"".join(bytes([n]) + bytes.fromhex("96934e") for n in range(8))  # sdot v{n}.4s, v16.16b, v19.16b
+CALL = bytes.fromhex("01000094")  # bl
+THUMB_ADD = bytes.fromhex("8018")  # adds r0, r0, r2
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    need("llvm-mc", "llvm-mca")
+
+
+def test_a_chain_waits_and_dot_products_go_in_pairs() -> None:
+    chain, dots = block_cycles([4 * ADD, SDOT], "cortex-a76")
+    assert chain == pytest.approx(4.0, abs=0.1)
+    assert dots == pytest.approx(8 / 2, abs=0.1)  # two vector pipes
+    assert block_cycles([SDOT], "cortex-a55")[0] > 7  # one dot product of 16 bytes a cycle at the most
+
+
+def test_a_call_does_not_count_as_a_hundred_cycles() -> None:
+    assert block_cycles([ADD + CALL], "cortex-a76")[0] < 3
+    assert simulable("bl\t#4") == "b\t#4" and simulable("blr\tx3") == "br\tx3" and simulable("blx\tr3") == "bx\tr3"
+    assert simulable("add\tx0, x1, x2") == "add\tx0, x1, x2"
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m55"])
+def test_thumb_code(core: str) -> None:
+    assert block_cycles([4 * THUMB_ADD], core)[0] == pytest.approx(4.0, abs=0.1)
+
+
+def test_half_an_instruction_at_the_end_of_a_page_is_left_out() -> None:
+    wide = bytes.fromhex("45f65a20")
+    assert whole(THUMB_ADD + wide) == THUMB_ADD + wide
+    assert whole(THUMB_ADD + wide[:2]) == THUMB_ADD
+    assert block_cycles([2 * THUMB_ADD + wide[:2], THUMB_ADD], "cortex-m4") == pytest.approx([2.0, 1.0], abs=0.1)
+
+
+def test_a_core_without_a_model_is_refused() -> None:
+    with pytest.raises(EdgecError) as caught:
+        block_cycles([ADD], "cortex-z9")
+    assert caught.value.code == "E0204"
+
+
+def test_a_trace_counts_every_execution_and_scales_up_what_it_leaves_out() -> None:
+    often, seldom = Block(0, 1000, 4, 4 * ADD), Block(64, 1, 1, ADD)
+    found = trace([seldom, often], "cortex-a76")
+    assert found.instructions == 4001 and 0.99 < found.simulated < 1
+    assert found.cycles == pytest.approx(4000 / found.simulated, rel=0.02)
+    assert trace([], "cortex-a76").cycles == 0
+
+
+def test_an_old_llvm_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEC_LLVM_MCA", str(script(tmp_path, "echo 'Debian LLVM version 14.0.6'")))
+    tool = find_llvm_mca()
+    assert not tool.usable and tool.problem is not None and "19 or newer" in tool.problem
+
+
+def test_steps_add_up_to_the_inference() -> None:
+    need("aarch64-linux-gnu-gcc", "qemu-aarch64", "cc")
+    network = _network(kernel=3)
+    made = _plan(
+        Graph("t", network.inputs, (("y", network.outputs[0][1].operands[0]),))
+    )  # no copy behind the last step
+    steps = [
+        sum(b.executions * b.instructions for b in blocks) for blocks in executed(made, "cortex-a76", compiler="gcc")
+    ]
+    assert made.graph is not None
+    frames = random_frames(made.graph, 1, 1)
+    options = {"core": "cortex-a76", "compiler": "gcc", "layers": False, "count_instructions": True}
+    whole_run = run_plan(made, frames, **options).instructions
+    assert whole_run is not None and len(steps) == len(made.kernels)
+    assert sum(steps) == pytest.approx(whole_run, rel=0.02)  # a step that is traced is compiled apart
+
+
+def test_the_static_estimate_is_near_the_traced_one() -> None:
+    need("zig", "qemu-aarch64", "cc")
+    target = load_target("cortex-a76")
+    made = _plan(_network(64, 48, 12))
+    traced, static = estimate_traced(made, target), estimate(made, target)
+    assert traced.totals["cycles"].basis == "simulated" and static.totals["cycles"].basis == "analytic"
+    for one, other in zip(static.rows[1:], traced.rows[1:], strict=True):
+        assert one.figures["cycles"].nominal == pytest.approx(other.figures["cycles"].nominal, rel=0.2)
+    ratio = traced.totals["energy_uj"].nominal / traced.totals["latency_us"].nominal
+    assert ratio == pytest.approx(target.constant("power.active_mw").nominal * 1e-3)
+    assert np.isclose(traced.totals["cycles"].nominal, sum(r.figures["cycles"].nominal for r in traced.rows))
