@@ -36,7 +36,8 @@ def test_steps_add_up_on_a_cortex_m(artefact: Artefact) -> None:
     kernels = artefact.manifest["estimates"]["kernels"]
     assert [s["step"] for s in row["steps"]] == [k["name"] for k in kernels]
     total = sum(s["instructions"] for s in row["steps"])
-    assert abs(total - row["instructions"]) <= 20 * len(kernels)
+    # a call of the marker behind every step, and what the compiler does otherwise around it
+    assert abs(total - row["instructions"]) <= 20 * len(kernels) + total // 200
     largest = max(row["steps"], key=lambda s: s["instructions"])
     assert largest["layers"][0].startswith("conv") and 0.3 < largest["instructions"] / total < 0.7
     assert all(s["instructions"] >= 2 * s["macs"] for s in row["steps"])  # no dual multiply is used by the compiler
