@@ -13,8 +13,8 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import Sources, function
 from edgec.backends.c.fold import folded
 from edgec.backends.c.functions import TRANSCENDENTAL
-from edgec.backends.c.int8.family import family_of
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step, scheduled
+from edgec.backends.c.vector.family import families_of
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType
 from edgec.graph import Graph
@@ -49,7 +49,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name, family_of(target.options) if target is not None else None)
+    schedule = scheduled(graph, name, families_of(target.options) if target is not None else ())
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
