@@ -11,12 +11,14 @@ from edgec.backends.c.fp32 import finish
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.vector.depthwise import Window
 
-MOST_TAPS = 12
-"""Weights, and as many numbers of x, that registers hold."""
+REGISTERS = 29
+"""Vectors that there are, without the bias and the clamp."""
 
 
 @dataclass(frozen=True)
 class FloatWindow(Window):
+    """Windows with `rows` rows."""
+
     BLOCK = 4
     FAMILY = "float_depthwise"
     ELEMENT = "float"
@@ -30,12 +32,20 @@ class FloatWindow(Window):
     def can(cls, layer: FloatLayer) -> bool:
         """Whether a layer has a vector of channels, and columns that follow each other."""
         (kh, kw), (_, advance), dilations, _ = layer.window
-        return len(layer.weights) >= cls.BLOCK and dilations == (1, 1) and kh * kw <= MOST_TAPS and advance <= kw
+        fits = 2 * kh * kw + 1 <= REGISTERS and advance <= kw
+        return fits and len(layer.weights) >= cls.BLOCK and dilations == (1, 1)
 
     @classmethod
-    def of(cls, layer: FloatLayer, advance: int) -> FloatWindow:
-        kh, kw = layer.window[0]
-        return cls(kw, advance, layer.clamp, kh)
+    def of(cls, layer: FloatLayer, advance: int, together: int) -> FloatWindow:
+        (kh, kw), (down, _), _, _ = layer.window
+        return cls(kw, advance, down, together, layer.clamp, kh)
+
+    @classmethod
+    def most_rows(cls, layer: FloatLayer) -> int:
+        """As many as registers hold sums, rows of x and weights of."""
+        (kh, kw), (down, _), _, _ = layer.window
+        fits = (n for n in (3, 2) if (kh + kh + down * (n - 1)) * kw + n <= REGISTERS)
+        return next(fits, 1)
 
     @classmethod
     def facts(cls, layer: FloatLayer) -> list[str]:
@@ -55,21 +65,28 @@ class FloatWindow(Window):
         return f"_{self.rows}x{self.columns}"
 
     def registers(self, column: int) -> list[str]:
-        return [f"c{column}{row}" for row in range(self.rows)]
+        return [f"c{column}{row}" for row in range(self.rows + self.down * (self.together - 1))]
+
+    def weights(self, column: int) -> list[str]:
+        return [f"w{column}{row}" for row in range(self.rows)]
 
     def column(self, column: int) -> list[str]:
-        steps = ["x", "x + row_step", *(f"x + {row} * row_step" for row in range(2, self.rows))]
-        loads = [f"{name} = vld1q_f32({at});" for name, at in zip(self.registers(column), steps, strict=False)]
-        return [*loads, "x += column_step;"]
+        lines = []
+        for row, name in enumerate(self.registers(column)):
+            lines.append(f"{name} = vld1q_f32({f'x + {row} * row_step' if row else 'x'});")
+        return [*lines, "x += column_step;"]
 
     def held(self) -> list[str]:
         return ["  const float32x4_t bias = vld1q_f32(numbers);", *("  " + line for line in finish.held(self.clamp))]
 
     def place(self, order: list[int]) -> list[str]:
-        lines, total = [], "bias"
+        n = range(self.together)
+        lines = [f"float32x4_t {', '.join(f's{i} = bias' for i in n)};"]
         for k, column in enumerate(order):
             for row in range(self.rows):
-                kind = "float32x4_t " if total == "bias" else ""
-                lines.append(f"{kind}s = vfmaq_f32({total}, w{k}{row}, c{column}{row});")
-                total = "s"
-        return [*lines, f"vst1q_f32(y, {finish.clamped('s', self.clamp)});"]
+                for i in n:
+                    lines.append(f"s{i} = vfmaq_f32(s{i}, w{k}{row}, c{column}{row + self.down * i});")
+        for i in n:
+            to = f"y + {i} * y_row" if i else "y"
+            lines.append(f"vst1q_f32({to}, {finish.clamped(f's{i}', self.clamp)});")
+        return lines

@@ -55,7 +55,7 @@ class FloatTile(Tile):
 
     @classmethod
     def turn(cls, pieces: int, sums: int) -> int:
-        return next((n for n in (2,) if pieces % n == 0), 1) if pieces else 0
+        return min(pieces, 2 if pieces % 2 == 0 and sums <= 16 else 1)
 
     @classmethod
     def packed(cls, w: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -83,6 +83,7 @@ class FloatTile(Tile):
         for lane in range(lanes):
             for first in range(0, self.vectors, 4):
                 n = min(4, self.vectors - first)
+                lines += ["IN_ORDER_;"] if lane or first else []  # weights of the next lane have no registers yet
                 lines.append("{")
                 lines += ["  " + line for line in weights(n)]
                 for i in p:
@@ -105,7 +106,10 @@ class FloatTile(Tile):
 
 
 def weights(count: int) -> list[str]:
-    """Statements that load vectors of weights at w, w0 and on."""
+    """Statements that load up to four vectors of weights at w, w0 and on."""
+    if count == 4:
+        names = ", ".join(f"w{k} = q.val[{k}]" for k in range(4))
+        return ["const float32x4x4_t q = LOAD_FOUR_(w);", f"const float32x4_t {names};"]
     return [f"const float32x4_t w{k} = vld1q_f32(w + {LANES * k});" for k in range(count)]
 
 

@@ -26,8 +26,8 @@ class ByteWindow(Window):
     shift: int
 
     @classmethod
-    def of(cls, layer: ByteLayer, advance: int) -> ByteWindow:
-        return cls(3, advance, layer.clamp, layer.common_shift)
+    def of(cls, layer: ByteLayer, advance: int, together: int) -> ByteWindow:
+        return cls(3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift)
 
     @classmethod
     def facts(cls, layer: ByteLayer) -> list[str]:

@@ -19,8 +19,10 @@ class NeonWindow(ByteWindow):
     depth: int = 1
 
     @classmethod
-    def of(cls, layer: ByteLayer, advance: int) -> NeonWindow:
-        return cls(3, advance, layer.clamp, layer.common_shift, cls.depth_of(layer.weights))
+    def of(cls, layer: ByteLayer, advance: int, together: int) -> NeonWindow:
+        return cls(
+            3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift, cls.depth_of(layer.weights)
+        )
 
     def special(self) -> str:
         return f"x{self.depth}" + super().special()

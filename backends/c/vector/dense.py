@@ -40,7 +40,7 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
     row_step = x.strides[2] * dy if is_image and tap_rows > 1 else 0
     column_step = x.strides[3] * dx if is_image and columns > 1 else 0
     constants.function(family.FACTS[0], family.struct())
-    facts = [tap_rows, row_step, columns, column_step, place, y_place, *family.facts(layer)]
+    facts = [tap_rows, row_step, columns, column_step, place, y_place, row, y_row, *family.facts(layer)]
     kind = {**family.kind(layer), "columns": columns > 1, "single": tap_rows * columns == 1}
     lines = [f"static const @{family.FACTS[0]} t = {{{', '.join(map(str, facts))}}};"]
     groups: dict[tuple[int, type[Tile]], list[Block]] = {}
@@ -58,8 +58,6 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
             first = f" + {_firsts([b.first for b in group], constants)}"
         if layer.depthwise:  # a channel of results needs that of x
             x_at += first
-        if rows > 1:
-            x_at, y_at = f"{x_at} + r * {row}", f"{y_at} + r * {y_row}"
         calls = []
         done = 0
         for count, n in split(places, tiles.most_places(run, one.vectors)):
@@ -67,11 +65,9 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
             tile = tiles(count, one.vectors, one.count, whole=whole, loop=pieces > whole, rest=rest, **kind)
             add(constants, tile.name, tile.function())
             xs, ys = (f" + {done * s}" if done * s else "" for s in (place, y_place))
-            turns = f"{n}, {pieces // whole if whole else 0}"
+            turns = f"{rows}, {n}, {pieces // whole if whole else 0}"
             calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{first}{ys}, {turns}, &t);")
             done += count * n
-        if rows > 1:
-            calls = [f"for (int32_t r = 0; r < {rows}; r++) {{", *("  " + c for c in calls), "}"]
         if len(group) > 1:
             calls = [f"for (int32_t b = 0; b < {len(group)}; b++) {{", *("  " + c for c in calls), "}"]
         lines += calls

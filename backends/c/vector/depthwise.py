@@ -14,23 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.constants import Constants
+from edgec.backends.c.vector.dense import split
 from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import corner
 from edgec.backends.c.view import View
 
 STRUCT = """\
-/* Distances from row to row, from column to column and from result to result%s. */
+/* Distances from row to row, from column to column, from result to result and to that below%s. */
 typedef struct {
-  int32_t row_step, column_step, y_step;
+  int32_t row_step, column_step, y_step, y_row;
 %s} @%s;
 """
 
 
 @dataclass(frozen=True)
 class Window:
-    """The inner loop: a result in a row behind the other, each `advance` columns further; `clamp` as the layer names
-    it."""
+    """The inner loops: results in a row one behind the other, each `advance` columns further, `together` rows at a
+    time, each `down` rows of x further; `clamp` as the layer names it."""
 
     BLOCK: ClassVar[int]
     """Channels of a vector."""
@@ -45,12 +46,19 @@ class Window:
 
     columns: int
     advance: int
+    down: int
+    together: int
     clamp: str
 
     @classmethod
-    def of(cls, layer: Any, advance: int) -> Window:
+    def of(cls, layer: Any, advance: int, together: int) -> Window:
         """The window of a layer."""
         raise NotImplementedError
+
+    @classmethod
+    def most_rows(cls, layer: Any) -> int:
+        """Rows of results that are computed together."""
+        return 1
 
     @classmethod
     def facts(cls, layer: Any) -> list[str]:
@@ -68,8 +76,12 @@ class Window:
         raise NotImplementedError
 
     def registers(self, column: int) -> list[str]:
-        """Names of the vectors of a column of x; those of its weights begin with w, not c."""
+        """Names of the vectors of a column of x."""
         raise NotImplementedError
+
+    def weights(self, column: int) -> list[str]:
+        """Names of the vectors of a column of weights."""
+        return [f"w{register[1:]}" for register in self.registers(column)]
 
     def column(self, column: int) -> list[str]:
         """Statements that load the column at x and go on to the next."""
@@ -89,40 +101,47 @@ class Window:
 
     @property
     def name(self) -> str:
-        return f"@{self.FAMILY}_{self.advance}" + self.special() + f"_{self.clamp}" * bool(self.clamp)
+        rows = f"_d{self.down}" + f"_r{self.together}" * (self.together > 1)
+        return f"@{self.FAMILY}_{self.advance}" + self.special() + rows + f"_{self.clamp}" * bool(self.clamp)
 
     def function(self) -> str:
+        """`rows` times `together` rows of `places`."""
         kind, load, fill = self.VECTOR
         n = range(self.columns)
-        struct = self.FACTS[0]
         lines = [
             f"NOINLINE_ static void {self.name}(",
-            f"    const {self.ELEMENT} *x, const {self.ELEMENT} *w, const {self.NUMBER} *numbers,",
-            f"    {self.ELEMENT} *y, int32_t places, const @{struct} *t) {{",
+            f"    const {self.ELEMENT} *from, const {self.ELEMENT} *w, const {self.NUMBER} *numbers,",
+            f"    {self.ELEMENT} *to, int32_t rows, int32_t places, const @{self.FACTS[0]} *t) {{",
         ]
         at = 0
         for column in n:
             made = []
-            for register in self.registers(column):
-                made.append(f"w{register[1:]} = {load}(w + {at})")
+            for weight in self.weights(column):
+                made.append(f"{weight} = {load}(w + {at})")
                 at += self.BLOCK
             lines.append(f"  const {kind} {', '.join(made)};")
         lines.append(f"  const {kind} none = {fill}(0);")
         lines += self.held()
-        lines.append("  const ptrdiff_t row_step = t->row_step, column_step = t->column_step, y_step = t->y_step;")
+        lines.append("  const ptrdiff_t row_step = t->row_step, column_step = t->column_step;")
+        lines.append("  const ptrdiff_t y_step = t->y_step, y_row = t->y_row;")
+        lines.append("  for (int32_t r = 0; r < rows; r++) {")
+        lines.append(f"    const {self.ELEMENT} *x = from;")
+        lines.append(f"    {self.ELEMENT} *y = to;")
+        lines.append("    int32_t left = places;")
         for column in n:
-            lines.append(f"  {kind} " + ", ".join(f"{c} = none" for c in self.registers(column)) + ";")
+            lines.append(f"    {kind} " + ", ".join(f"{c} = none" for c in self.registers(column)) + ";")
         for column in range(self.columns - self.advance):
-            lines += ["  " + line for line in self.column(column)]
-        lines.append("  for (;;) {")
+            lines += ["    " + line for line in self.column(column)]
+        lines.append("    for (;;) {")
         order = list(n)
         for _ in range(self.columns // math.gcd(self.columns, self.advance)):  # then they are in their old registers
-            lines.append("    if (places-- == 0) { return; }")
+            lines.append("      if (left-- == 0) { break; }")
             for k in range(self.columns - self.advance, self.columns):
-                lines += ["    " + line for line in self.column(order[k])]
-            lines += ["    {", *("      " + line for line in self.place(order)), "      y += y_step;", "    }"]
+                lines += ["      " + line for line in self.column(order[k])]
+            lines += ["      {", *("        " + line for line in self.place(order)), "        y += y_step;", "      }"]
             order = order[self.advance :] + order[: self.advance]
-        lines += ["  }", "}"]
+        lines += ["    }", f"    from += {self.down * self.together} * row_step;"]
+        lines += [f"    to += {self.together} * y_row;", "  }", "}"]
         return "\n".join(lines) + "\n"
 
 
@@ -140,26 +159,26 @@ def depthwise(layer: Layer, x: View, y: View, constants: Constants, base: str, f
     y_step = y.strides[3] * (2 if paired else 1)
     name, what, members = family.FACTS
     constants.function(name, STRUCT % (what, members, name))
-    window = family.of(layer, 2 if paired else sx)
-    add(constants, window.name, window.function())
-    facts = [x.strides[2], x.strides[3], y_step, *family.facts(layer)]
+    facts = [x.strides[2], x.strides[3], y_step, y.strides[2], *family.facts(layer)]
     lines = [f"static const @{name} t = {{{', '.join(map(str, facts))}}};"]
     starts = firsts(channels, block)
     chosen = [np.arange(first, first + block) % max(channels, 1) for first in starts]
-    packed = [window.packed(layer.weights[c, :, :, 0]).ravel() for c in chosen]
+    packed = [family.packed(layer.weights[c, :, :, 0]).ravel() for c in chosen]
     table = [family.numbers(layer, c).ravel() for c in chosen]
     weights = constants.array(np.concatenate(packed), as_is=True)
     numbers = constants.array(np.concatenate(table), as_is=True)
     n, last = len(chosen), starts[-1]
     at = f"{block} * b" if last == block * (n - 1) else f"(b == {n - 1} ? {last} : {block} * b)"
     steps = math.ceil(places / 2) if paired else places
-    w_at = f"{weights} + b * {packed[0].size}"
-    return [
-        *lines,
-        f"for (int32_t b = 0; b < {n}; b++) {{",
-        f"  for (int32_t r = 0; r < {rows}; r++) {{",
-        f"    {window.name}({base} + {offset} + {at} + r * {x.strides[2] * sy}, {w_at}, {numbers} + b * {table[0].size},",
-        f"        y + {y.offset} + {at} + r * {y.strides[2]}, {steps}, &t);",
-        "  }",
-        "}",
-    ]
+    calls = []
+    done = 0
+    for together, count in split(rows, family.most_rows(layer)):
+        window = family.of(layer, 2 if paired else sx, together)
+        add(constants, window.name, window.function())
+        x_at, y_at = (v + done * step for v, step in ((offset, x.strides[2] * sy), (y.offset, y.strides[2])))
+        calls += [
+            f"  {window.name}({base} + {x_at} + {at}, {weights} + b * {packed[0].size},",
+            f"      {numbers} + b * {table[0].size}, y + {y_at} + {at}, {count}, {steps}, &t);",
+        ]
+        done += together * count
+    return [*lines, f"for (int32_t b = 0; b < {n}; b++) {{", *calls, "}"]

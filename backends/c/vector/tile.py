@@ -20,9 +20,9 @@ LANES = 4
 """Output channels of one vector of sums."""
 STRUCT = """\
 /* What a tile needs to know: rows and columns of taps that are visited one by one with the distance to the next,
-   distances between places%s. */
+   distances between places and between rows of them%s. */
 typedef struct {
-  int32_t rows, row_step, columns, column_step, x_step, y_step;
+  int32_t rows, row_step, columns, column_step, x_step, y_step, x_row, y_row;
 %s} @%s;
 """
 
@@ -171,32 +171,35 @@ class Tile:
         return "_".join(filter(None, [*parts, *self.special(), form, self.clamp]))
 
     def function(self) -> str:
-        """`tiles` times `places` neighbouring results."""
+        """`lines` rows of `tiles` times `places` neighbouring results."""
         lines = [
             f"NOINLINE_ static void {self.name}(",
-            f"    const {self.ELEMENT} *x, const {self.WEIGHT} *weights, const {self.NUMBER} *numbers,",
-            f"    {self.ELEMENT} *y, int32_t tiles, int32_t turns, const @{self.FACTS[0]} *t) {{",
+            f"    const {self.ELEMENT} *from, const {self.WEIGHT} *weights, const {self.NUMBER} *numbers,",
+            f"    {self.ELEMENT} *to, int32_t lines, int32_t tiles, int32_t turns, const @{self.FACTS[0]} *t) {{",
             *(["  (void)turns;"] * (not self.loop)),
             "  /* in registers: a store of results might change the struct, as far as a compiler knows */",
-            "  const ptrdiff_t x_step = t->x_step, y_step = t->y_step;",
+            "  const ptrdiff_t x_step = t->x_step, y_step = t->y_step, x_row = t->x_row, y_row = t->y_row;",
             *(["  const ptrdiff_t row_step = t->row_step;", "  const int32_t rows = t->rows;"] * (not self.single)),
             *(
                 ["  const ptrdiff_t column_step = t->column_step;", "  const int32_t columns = t->columns;"]
                 * self.columns
             ),
             *self.held(),
-            "  for (int32_t k = 0; k < tiles; k++) {",
-            f"    const {self.WEIGHT} *w = weights;",
-            f"    const {self.ELEMENT} *row = x;",
-            *("    " + line for line in self.begun()),
+            "  for (int32_t line = 0; line < lines; line++, from += x_row, to += y_row) {",
+            f"    const {self.ELEMENT} *x = from;",
+            f"    {self.ELEMENT} *y = to;",
+            "    for (int32_t k = 0; k < tiles; k++) {",
+            f"      const {self.WEIGHT} *w = weights;",
+            f"      const {self.ELEMENT} *row = x;",
+            *("      " + line for line in self.begun()),
         ]
         inner = self._run()
         if self.columns:
             head = "for (int32_t j = 0; j < columns; j++, column += column_step) {"
             inner = [f"const {self.ELEMENT} *column = row;", head, *("  " + line for line in inner), "}"]
-        lines.append("    {" if self.single else "    for (int32_t i = 0; i < rows; i++, row += row_step) {")
-        lines += [*("      " + line for line in inner), "    }", *("    " + line for line in self.finish())]
-        lines += [f"    x += {self.places} * x_step;", f"    y += {self.places} * y_step;", "  }", "}"]
+        lines.append("      {" if self.single else "      for (int32_t i = 0; i < rows; i++, row += row_step) {")
+        lines += [*("        " + line for line in inner), "      }", *("      " + line for line in self.finish())]
+        lines += [f"      x += {self.places} * x_step;", f"      y += {self.places} * y_step;", "    }", "  }", "}"]
         return "\n".join(lines) + "\n"
 
     def _run(self) -> list[str]:
