@@ -55,7 +55,7 @@ class FloatTile(Tile):
 
     @classmethod
     def turn(cls, pieces: int, sums: int) -> int:
-        return min(pieces, 2 if pieces % 2 == 0 and sums <= 16 else 1)
+        return min(pieces, 2 if pieces % 2 == 0 else 1)
 
     @classmethod
     def packed(cls, w: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -66,9 +66,12 @@ class FloatTile(Tile):
         return ["  " + line for line in finish.held(self.clamp)]
 
     def begun(self) -> list[str]:
-        p = range(self.places)
-        starts = (", ".join(f"s{i}{n} = vld1q_f32(numbers + {LANES * n})" for i in p) for n in range(self.vectors))
-        return [f"float32x4_t {start};" for start in starts]
+        lines = []
+        for i in range(self.places):  # loads in pairs are half as many instructions as copies
+            lines += ["IN_ORDER_;"] if i else []
+            starts = (f"s{i}{n} = vld1q_f32(numbers + {LANES * n})" for n in range(self.vectors))
+            lines.append(f"float32x4_t {', '.join(starts)};")
+        return lines
 
     def piece(self, offset: int) -> list[str]:
         return self._numbers(4, offset)
@@ -83,7 +86,7 @@ class FloatTile(Tile):
         for lane in range(lanes):
             for first in range(0, self.vectors, 4):
                 n = min(4, self.vectors - first)
-                lines += ["IN_ORDER_;"] if lane or first else []  # weights of the next lane have no registers yet
+                lines += ["IN_ORDER_;"] if offset or lane or first else []  # weights of the next lane have no registers yet
                 lines.append("{")
                 lines += ["  " + line for line in weights(n)]
                 for i in p:
