@@ -55,7 +55,7 @@ class FloatTile(Tile):
 
     @classmethod
     def turn(cls, pieces: int, sums: int) -> int:
-        return min(pieces, 2 if pieces % 2 == 0 else 1)
+        return min(pieces, 2 if pieces % 2 == 0 and sums > 8 else 1)
 
     @classmethod
     def packed(cls, w: NDArray[np.float32]) -> NDArray[np.float32]:
