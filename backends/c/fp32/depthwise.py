@@ -42,9 +42,9 @@ class FloatWindow(Window):
 
     @classmethod
     def most_rows(cls, layer: FloatLayer) -> int:
-        """As many as registers hold sums, rows of x and weights of."""
+        """As many as registers hold sums, rows of x and weights of; rows that no window has are not loaded."""
         (kh, kw), (down, _), _, _ = layer.window
-        fits = (n for n in (3, 2) if (kh + kh + down * (n - 1)) * kw + n <= REGISTERS)
+        fits = (n for n in (3, 2) if down <= kh and (kh + kh + down * (n - 1)) * kw + n <= REGISTERS)
         return next(fits, 1)
 
     @classmethod
