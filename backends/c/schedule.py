@@ -212,7 +212,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         outside = dict.fromkeys(o for member in ops for o in member.operands if o not in ops)
         reads = tuple(o for o in outside if not isinstance(o, Constant))
         step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
-        if op in direct:
+        if op in direct and (op not in chosen or suits(chosen[op][1], outputs[direct[op]])):
             views[op] = outputs[direct[op]]
         elif op in halos:
             views[op] = image(f"t{len(steps)}", op.format, op.shape, *halos[op])

@@ -86,7 +86,9 @@ class FloatTile(Tile):
         for lane in range(lanes):
             for first in range(0, self.vectors, 4):
                 n = min(4, self.vectors - first)
-                lines += ["IN_ORDER_;"] if offset or lane or first else []  # weights of the next lane have no registers yet
+                lines += (
+                    ["IN_ORDER_;"] if offset or lane or first else []
+                )  # weights of the next lane have no registers yet
                 lines.append("{")
                 lines += ["  " + line for line in weights(n)]
                 for i in p:
