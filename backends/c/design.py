@@ -11,10 +11,10 @@ from edgec.backend import BuildPlan, Kernel
 from edgec.backends.c.codes import CTYPES
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import Sources, function
+from edgec.backends.c.family import families_of
 from edgec.backends.c.fold import folded
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step, scheduled
-from edgec.backends.c.vector.family import families_of
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType
 from edgec.graph import Graph

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from edgec import __version__
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
+from edgec.backends.c.family import Family
 from edgec.backends.c.schedule import Schedule, Step
-from edgec.backends.c.vector.family import Family
 from edgec.backends.c.vector.place import copied as copied_operand
 from edgec.backends.c.view import Buffer, View
 from edgec.backends.c.writer import Writer, copied

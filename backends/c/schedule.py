@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgec.backends.c.family import Family, matched
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
-from edgec.backends.c.vector.family import Family, matched
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved

@@ -94,7 +94,7 @@ def _depthwise_blocks(op: Conv) -> bool:
     horizontal = op.strides[1]
     if channels >= 16:
         return horizontal in (1, 2)
-    return channels == 8 and horizontal == 1 and width % 2 == 0
+    return channels == 8 and horizontal == 1 and width > 1
 
 
 def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:

@@ -102,24 +102,29 @@ class PairTile(ByteTile):
 
     def _halves(self, count: int, offset: int, *, first: bool) -> list[str]:
         """Eight bytes of every place, `count` times."""
-        p = range(self.places)
+        p, channels = range(self.places), range(LANES * self.vectors)
         lines = []
         for at, whole in _vectors(count):
             loads = [f"x{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in p]
             lines.append(f"const int8x{16 if whole else 8}_t {', '.join(loads)};")
-        for channel in range(LANES * self.vectors):
-            lines.append("{")
-            for at, whole in _vectors(count):
-                load = _load("w", 8 * count * channel + at, whole)
-                lines.append(f"  const int8x{16 if whole else 8}_t w_{at} = {load};")
+        lines += self._weights(count, 0)
+        for channel in channels:
+            if channel + 1 < len(channels):
+                lines += self._weights(count, channel + 1)
+            lines.append("FENCE_")
             for i in p:
-                lines.append("  {")
-                lines += ["    " + line for line in _products(count, f"x{i}")]
+                lines += ["{", *("  " + line for line in _products(count, f"w{channel}", f"x{i}"))]
                 sums = f"p{i}_{channel}"
                 start = "vpaddlq_s16(v)" if first and self.straight else f"vpadalq_s16({sums}, v)"
-                lines += [f"    {sums} = {start};", "  }"]
-            lines.append("}")
+                lines += [f"  {sums} = {start};", "}"]
         return [*lines, f"w += {8 * count * LANES * self.vectors};"]
+
+    def _weights(self, count: int, channel: int) -> list[str]:
+        """The weights of a channel for as many halves."""
+        return [
+            f"const int8x{16 if whole else 8}_t w{channel}_{at} = {_load('w', 8 * count * channel + at, whole)};"
+            for at, whole in _vectors(count)
+        ]
 
 
 class DeepTile(PairTile):
@@ -144,12 +149,12 @@ def _load(pointer: str, offset: int, whole: bool) -> str:
     return f"vld1{'q' * whole}_s8({pointer}{f' + {offset}' if offset else ''})"
 
 
-def _products(halves: int, x: str) -> list[str]:
+def _products(halves: int, w: str, x: str) -> list[str]:
     """The sum of products of the halves of w and x as `v`."""
     lines = []
     for at, whole in _vectors(halves):
-        a, b = (f"vget_low_s8({name}_{at})" if whole else f"{name}_{at}" for name in ("w", x))
+        a, b = (f"vget_low_s8({name}_{at})" if whole else f"{name}_{at}" for name in (w, x))
         lines.append(f"v = vmlal_s8(v, {a}, {b});" if at else f"int16x8_t v = vmull_s8({a}, {b});")
         if whole:
-            lines.append(f"v = vmlal_high_s8(v, w_{at}, {x}_{at});")
+            lines.append(f"v = vmlal_high_s8(v, {w}_{at}, {x}_{at});")
     return lines

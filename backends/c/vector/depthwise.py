@@ -169,16 +169,20 @@ def depthwise(layer: Layer, x: View, y: View, constants: Constants, base: str, f
     numbers = constants.array(np.concatenate(table), as_is=True)
     n, last = len(chosen), starts[-1]
     at = f"{block} * b" if last == block * (n - 1) else f"(b == {n - 1} ? {last} : {block} * b)"
-    steps = math.ceil(places / 2) if paired else places
+    spans = [(0, places)]
+    if paired:  # the last of an odd number again, with the one before
+        spans = [(0, places // 2), *([(places - 2, 1)] * (places % 2))]
     calls = []
     done = 0
     for together, count in split(rows, family.most_rows(layer)):
         window = family.of(layer, 2 if paired else sx, together)
         add(constants, window.name, window.function())
-        x_at, y_at = (v + done * step for v, step in ((offset, x.strides[2] * sy), (y.offset, y.strides[2])))
-        calls += [
-            f"  {window.name}({base} + {x_at} + {at}, {weights} + b * {packed[0].size},",
-            f"      {numbers} + b * {table[0].size}, y + {y_at} + {at}, {count}, {steps}, &t);",
-        ]
+        for first, steps in spans:
+            x_at = offset + done * x.strides[2] * sy + first * x.strides[3]
+            y_at = y.offset + done * y.strides[2] + first * y.strides[3]
+            calls += [
+                f"  {window.name}({base} + {x_at} + {at}, {weights} + b * {packed[0].size},",
+                f"      {numbers} + b * {table[0].size}, y + {y_at} + {at}, {count}, {steps}, &t);",
+            ]
         done += together * count
     return [*lines, f"for (int32_t b = 0; b < {n}; b++) {{", *calls, "}"]

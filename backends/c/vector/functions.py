@@ -13,10 +13,18 @@ LOAD_FOUR = """\
 #define LOAD_FOUR_(p) vld1q_f32_x4(p)
 #endif
 """
+FENCE = """\
+/* GCC loads what a whole turn of a loop needs ahead, and then lacks registers for it: no load passes this. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define FENCE_ __asm__ volatile("" ::: "memory");
+#else
+#define FENCE_
+#endif
+"""
 NOINLINE = """\
 #if defined(__GNUC__)
 #define NOINLINE_ __attribute__((noinline))
-/* Loads stay on their side of it: early ones would need registers that there are not. */
+/* Loads stay on their side of it, of Clang too: early ones would need registers that there are not. */
 #define IN_ORDER_ __asm__ volatile("" ::: "memory")
 #else
 #define NOINLINE_
@@ -30,6 +38,8 @@ def add(constants: Constants, name: str, text: str) -> None:
     constants.function("noinline", NOINLINE)
     if "@store_word(" in text:
         constants.function("store_word", STORE_WORD)
+    if "FENCE_" in text:
+        constants.function("fence", FENCE)
     if "LOAD_FOUR_(" in text:
         constants.function("load_four", LOAD_FOUR)
     constants.function(name, text)
