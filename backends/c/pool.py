@@ -41,11 +41,12 @@ def max_pool(w: Writer, op: MaxPool) -> list[str]:
         lo, hi = op.format.level_range
         body.lines.append(f"{value.ctype} best = {integer(lo)};")
         test = f"if ({value.code} > best) {{ best = {value.code}; }}"
+        result = Scalar("best", "int", lo, hi)
     else:
         body.lines.append(f"{value.ctype} best = -INFINITY;")
         test = f"if ({value.code} > best || {value.code} != {value.code}) {{ best = {value.code}; }}"
+        result = Scalar("best", value.kind)
     body.lines += _over_window(w, op, [*inner.lines, test])
-    result = Scalar("best", "int", lo, hi) if value.kind == "int" else Scalar("best", value.kind)
     return w.over_axes(w.epilogue(body, result))
 
 

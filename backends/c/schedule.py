@@ -7,7 +7,6 @@ registers. Steps run in the order of their last op.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -198,7 +197,8 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         if op in inside or op in views or isinstance(op, Split):
             continue
         if not isinstance(op.type, TensorType):
-            steps.append(_several(graph, op, len(steps), views, {o: outputs[n] for o, n in direct.items()}))
+            taken = {o: outputs[n] for o, n in direct.items()}
+            steps.append(_several(graph, op, len(steps), views, taken, bool(families)))
             continue
         if isinstance(op, Constant):
             number = sum(v.buffer.place == "constant" for v in views.values())
@@ -217,8 +217,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         elif op in halos:
             views[op] = image(f"t{len(steps)}", op.format, op.shape, *halos[op])
         else:
-            slack = SLACK if families and op.format.dtype in VECTORS else 0
-            buffer = Buffer(f"t{len(steps)}", "arena", op.format, op.tensor.size + slack)
+            buffer = Buffer(f"t{len(steps)}", "arena", op.format, room(op.type, bool(families)))
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
         if op in chosen and suits(chosen[op][1], views[op]):
             _vectorised(step, *chosen[op], views)
@@ -243,7 +242,14 @@ def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View])
         step.scratch = step.copy.buffer
 
 
-def _several(graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View]) -> Step:
+def room(kind: TensorType, vector: bool) -> int:
+    """Elements of the buffer of a tensor, with those that `vector` loads may read behind it."""
+    return kind.size + (SLACK if vector and kind.format.dtype in VECTORS else 0)
+
+
+def _several(
+    graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View], vector: bool
+) -> Step:
     """The step of an op with several results. What nobody takes has a place too, which its code may need."""
     assert isinstance(op.type, TupleType)
     taken: dict[int, list[Op]] = {}
@@ -257,11 +263,12 @@ def _several(graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: 
         if gets[0] in outputs:
             view = outputs[gets[0]]
         elif i == 0 and i not in taken and isinstance(op, RECURRENT):  # every step at the place of the last
-            room = kind.shape[1:]
-            view = View(Buffer(f"t{number}", "arena", kind.format, math.prod(room)), kind.shape, (0, *dense(room)))
+            last = TensorType(kind.format, kind.shape[1:])
+            buffer = Buffer(f"t{number}", "arena", kind.format, room(last, vector))
+            view = View(buffer, kind.shape, (0, *dense(last.shape)))
         else:
             name = f"t{number}_{i}" if i else f"t{number}"
-            view = View(Buffer(name, "arena", kind.format, kind.size), kind.shape, dense(kind.shape))
+            view = View(Buffer(name, "arena", kind.format, room(kind, vector)), kind.shape, dense(kind.shape))
         views |= dict.fromkeys(gets, view)
         results.append(gets[0])
     reads = tuple(o for o in dict.fromkeys(op.operands) if not isinstance(o, Constant))
