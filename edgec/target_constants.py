@@ -60,6 +60,12 @@ WORK = {
     "neon_row": "a row of such a window begun",
     "neon_rescale": "a vector instruction that rescales, saturates or stores their sums",
     "neon_call": "a call of code without dot products",
+    "float": "a vector multiply-add of single precision",
+    "float_load": "a vector load beside those",
+    "float_store": "a vector of sums begun, clamped and stored",
+    "float_tile": "a run of such code begun",
+    "float_call": "a call of it",
+    "float_winograd": "an instruction of Winograd's method in single precision",
 }  # fmt: skip
 """Kinds of work that C code does; a target prices each of them in cycles (`cycles.KIND`)."""
 

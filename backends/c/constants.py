@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from edgec.backends.c.numerals import initialisers
 class Constants:
     """Arrays by content, and functions that several steps call. `array` gives the C name of an array.
 
-    Arrays that are asked for while `guard` holds a condition of the preprocessor exist only under it."""
+    What is asked for while `guard` holds a condition of the preprocessor exists only under it: an array under one
+    condition or always, a function under any of those under which it was asked for."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.arrays: list[tuple[str, np.ndarray]] = []
-        self.functions: dict[str, str] = {}
+        self.functions: dict[str, tuple[str, list[str]]] = {}
         self.guard = ""
         self.guards: dict[str, str] = {}
         self._known: dict[bytes, str] = {}
@@ -41,9 +42,26 @@ class Constants:
             self.guards[name] = ""
         return name
 
-    def bytes(self, guard: str = "") -> int:
-        """Bytes of all arrays that exist where `guard` holds."""
-        return sum(a.nbytes for name, a in self.arrays if self.guards[name] in ("", guard))
+    def function(self, name: str, text: str) -> None:
+        """Add a C function or type, once. `text` is that of its name; `@` in it stands for the prefix."""
+        _, guards = self.functions.setdefault(name, (text, []))
+        if self.guard not in guards:
+            guards.append(self.guard)
+
+    def function_lines(self) -> list[str]:
+        """The functions in the order in which they were asked for, each under its conditions."""
+        lines, condition = [], ""
+        for text, guards in self.functions.values():
+            if " || ".join(guards) != condition:
+                lines += ["#endif", ""] if condition else []
+                condition = " || ".join(guards)
+                lines.append(f"#if {condition}")
+            lines.append(text.replace("@", f"{self.prefix}_"))
+        return [*lines, "#endif", ""] if condition else lines
+
+    def bytes(self, guards: Collection[str] = ()) -> int:
+        """Bytes of all arrays that exist where `guards` hold."""
+        return sum(a.nbytes for name, a in self.arrays if self.guards[name] in ("", *guards))
 
     def declarations(self) -> list[str]:
         return self._lines(lambda name, a: [f"extern const {CTYPES[a.dtype.name]} {name}[{max(a.size, 1)}];"])

@@ -10,7 +10,7 @@ from edgec.backend import BuildPlan, Kernel
 from edgec.backends.c.codes import CTYPES
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import Sources, function
-from edgec.backends.c.family import family_of
+from edgec.backends.c.family import families_of
 from edgec.backends.c.fold import folded
 from edgec.backends.c.package import package_files
 from edgec.backends.c.schedule import Schedule, Step, scheduled
@@ -32,7 +32,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name, family_of(target.options) if target is not None else None)
+    schedule = scheduled(graph, name, families_of(target.options) if target is not None else ())
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {

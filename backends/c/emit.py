@@ -11,9 +11,9 @@ from edgec import __version__
 from edgec.backends.c import half
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
-from edgec.backends.c.int8.match import ByteLayer
-from edgec.backends.c.int8.place import copied as copied_operand
+from edgec.backends.c.family import Family
 from edgec.backends.c.schedule import Schedule, Step
+from edgec.backends.c.vector.place import copied as copied_operand
 from edgec.backends.c.view import Buffer, View
 from edgec.backends.c.writer import Writer, copied
 from edgec.formats import FormatError
@@ -53,15 +53,15 @@ def emitter(op: Op) -> Callable[[Writer, Op], list[str]]:
 def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) -> Function:
     """The function of one step. Raises FormatError for what has no C code."""
     writer = Writer(schedule, step, constants)
-    guard = "" if schedule.family is None else f"{prefix.upper()}_{schedule.family.guard}"
-    constants.guard = f"!{guard}" if step.layer is not None else ""
+    guard = "" if step.family is None else f"{prefix.upper()}_{step.family.guard}"
+    constants.guard = f"!{guard}" if guard else ""
     if any(op.tensor.size for op in step.results):
         lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
     else:
         lines = []  # nothing to compute
-    if step.layer is not None:
+    if guard:
         constants.guard = guard
-        fast = vector_body(schedule, step, step.layer, constants)
+        fast = vector_body(schedule, step, constants)
         unused = [] if step.scratch is None else ["  (void)scratch;"]
         lines = [f"#if {guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""
@@ -75,14 +75,15 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
     return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers), room)  # type: ignore[arg-type]
 
 
-def vector_body(schedule: Schedule, step: Step, layer: ByteLayer, constants: Constants) -> list[str]:
+def vector_body(schedule: Schedule, step: Step, constants: Constants) -> list[str]:
     """The statements of a step in vector code, its operand copied first where that has to be."""
-    assert schedule.family is not None
+    layer, family = step.layer, step.family
+    assert layer is not None and family is not None
     x, y = schedule.views[layer.op.x], schedule.views[step.result]
     if step.copy is None:
-        return schedule.family.body(layer, x, y, constants, "x0", step.work)
+        return family.body(layer, x, y, constants, "x0", step.work)
     lines = copied_operand(layer, x, step.copy)
-    return lines + schedule.family.body(layer, step.copy, y, constants, "scratch", step.work)
+    return lines + family.body(layer, step.copy, y, constants, "scratch", step.work)
 
 
 def filled(y: View) -> list[str]:
@@ -91,14 +92,15 @@ def filled(y: View) -> list[str]:
         return []
     _, channels, height, width = y.shape
     _, left, _, right = y.buffer.halo
+    size = y.buffer.format.dtype.itemsize  # memset counts bytes: a wider code than those of one byte is 0
     row, code = y.strides[2], y.buffer.fill
-    lines = [f"  memset(y, {code}, {y.offset});"] if y.offset else []
+    lines = [f"  memset(y, {code}, {y.offset * size});"] if y.offset else []
     gap, start = (left + right) * channels, y.offset + width * channels
     if gap and height > 1:
-        inside = f"    memset(y + {start} + r * {row}, {code}, {gap});"
+        inside = f"    memset(y + {start} + r * {row}, {code}, {gap * size});"
         lines += [f"  for (int32_t r = 0; r < {height - 1}; r++) {{", inside, "  }"]
     behind = y.offset + (height - 1) * row + width * channels
-    return [*lines, f"  memset(y + {behind}, {code}, {y.buffer.elements - behind});"]
+    return [*lines, f"  memset(y + {behind}, {code}, {(y.buffer.elements - behind) * size});"]
 
 
 def comment(text: str) -> str:
@@ -159,13 +161,11 @@ class Sources:
     @property
     def constant_bytes(self) -> int:
         """Bytes of the constants in the code for the target."""
-        return self.constants.bytes(self.guard)
+        return self.constants.bytes([self.guard(family) for family in self.schedule.families])
 
-    @property
-    def guard(self) -> str:
-        """The macro that says whether vector code is compiled; empty where there is none."""
-        family = self.schedule.family
-        return f"{self.name.upper()}_{family.guard}" if family is not None and self.constants.functions else ""
+    def guard(self, family: Family) -> str:
+        """The macro that says whether vector code of a family is compiled."""
+        return f"{self.name.upper()}_{family.guard}"
 
     def parameters(self) -> str:
         parts = [f"const {ctype(v.buffer.format)} *{self.inputs[n]}" for n, v in self.schedule.inputs.items()]
@@ -212,9 +212,9 @@ class Sources:
     def constants_header(self) -> str:
         guard = f"{self.name.upper()}_CONSTANTS_H"
         lines = [f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", ""]
-        if self.guard and self.schedule.family is not None:
-            arm = f"{self.schedule.family.condition} && !defined({self.name.upper()}_PORTABLE)"
-            lines += [f"#if {arm}", f"#define {self.guard} 1", "#else", f"#define {self.guard} 0", "#endif", ""]
+        for family in self.schedule.families:
+            arm, macro = f"{family.condition} && !defined({self.name.upper()}_PORTABLE)", self.guard(family)
+            lines += [f"#if {arm}", f"#define {macro} 1", "#else", f"#define {macro} 0", "#endif", ""]
         return "\n".join([*lines, *self.constants.declarations(), "", f"#endif /* {guard} */"]) + "\n"
 
     def constants_source(self) -> str:
@@ -231,19 +231,11 @@ class Sources:
         head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
         head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies)]
-        shared = "\n".join(self.constants.functions.values())
+        shared = self.constants.function_lines()
         if shared:
-            guarded = [
-                f"#if {self.guard}",
-                "#include <arm_neon.h>",
-                "#include <stddef.h>",
-                "",
-                shared.replace("@", f"{self.name}_"),
-                "#endif",
-                "",
-            ]
-            head += guarded
-        if "memset(" in bodies or "memcpy(" in shared:
+            any_of = " || ".join(map(self.guard, self.schedule.families))
+            head += [f"#if {any_of}", "#include <arm_neon.h>", "#include <stddef.h>", "#endif", "", *shared]
+        if "memset(" in bodies or any("memcpy(" in text for text in shared):
             head[4:4] = ["#include <string.h>"]
         return "\n".join([*head, bodies, "", *self.run(), ""])
 

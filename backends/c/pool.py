@@ -8,7 +8,7 @@ from edgec.backends.c import codes
 from edgec.backends.c import scalar as c
 from edgec.backends.c.loops import Nest, affine
 from edgec.backends.c.mac import window_axis
-from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer, integer_type, number
+from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer, integer_type
 from edgec.backends.c.writer import Writer
 from edgec.formats import Quantizer
 from edgec.interp.pool import window_counts
@@ -41,11 +41,12 @@ def max_pool(w: Writer, op: MaxPool) -> list[str]:
         lo, hi = op.format.level_range
         body.lines.append(f"{value.ctype} best = {integer(lo)};")
         test = f"if ({value.code} > best) {{ best = {value.code}; }}"
+        result = Scalar("best", "int", lo, hi)
     else:
         body.lines.append(f"{value.ctype} best = -INFINITY;")
         test = f"if ({value.code} > best || {value.code} != {value.code}) {{ best = {value.code}; }}"
+        result = Scalar("best", value.kind)
     body.lines += _over_window(w, op, [*inner.lines, test])
-    result = Scalar("best", "int", lo, hi) if value.kind == "int" else Scalar("best", value.kind)
     return w.over_axes(w.epilogue(body, result))
 
 
@@ -63,20 +64,16 @@ def avg_pool(w: Writer, op: AvgPool) -> list[str]:
     where = (0, 0, *(int(s) for s in np.array(counts.strides) // counts.itemsize))
     inner, body = Body("v"), Body()
     value = _tap(w, op, inner)
+    together = _side_by_side(w, op)
     if value.kind != "int":
         kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
-        body.lines.append(f"{NUMBERS[kind]} sum = {number(0.0, kind)};")
-        body.lines += _over_window(w, op, [*inner.lines, f"sum += {value.code};"])
         divisor = w.constant(body, counts.astype(op.format.dtype), where)
-        return w.over_axes(w.epilogue(body, body.let_number(f"sum / {divisor.code}", kind)))
+        done = body.let_number(f"{'sum[i1]' if together else 'sum'} / {divisor.code}", kind)
+        return _summed(w, op, f"sum{{}} += {value.code};", NUMBERS[kind], inner, w.epilogue(body, done))
     value = c.subtract(inner, value, c.constant(int(op.x.format.zero_point_array[0])))
     lo, hi = centered_range(op.x.format)
     taps = int(np.prod(op.kernel))
     lo, hi = taps * min(lo, 0), taps * max(hi, 0)
-    together = _side_by_side(w, op)
-    if not together:
-        body.lines.append(f"{integer_type(lo, hi)} sum = 0;")
-        body.lines += _over_window(w, op, [*inner.lines, f"sum += {value.code};"])
     quantizer = op.out or Quantizer(op.format)
     source, target = op.x.format, quantizer.format
     up = (target.frac or 0) - (source.frac or 0) if source.frac is not None and target.frac is not None else 0
@@ -85,12 +82,18 @@ def avg_pool(w: Writer, op: AvgPool) -> list[str]:
     level = c.divide_round(body, total, divisor, quantizer.rounding)
     level = c.add(body, level, c.constant(int(target.zero_point_array[0])))
     last = w.epilogue(body, c.overflow(body, level, *target.level_range, quantizer.overflow))
-    if not together:
-        return w.over_axes(last)
+    return _summed(w, op, f"sum{{}} += {value.code};", integer_type(lo, hi), inner, last)
+
+
+def _summed(w: Writer, op: AvgPool, adding: str, kind: str, inner: Body, last: list[str]) -> list[str]:
+    """The loops: `inner` and `adding` for every tap, then `last` for every sum, of one channel or of all together."""
+    if not _side_by_side(w, op):
+        taps = _over_window(w, op, [*inner.lines, adding.format("")])
+        return w.over_axes([f"{kind} sum = 0;", *taps, *last])
     channels = op.shape[1]
     over = f"for (int32_t i1 = 0; i1 < {channels}; i1++) {{"
-    adding = [over, *("  " + line for line in [*inner.lines, f"sum[i1] += {value.code};"]), "}"]
-    lines = [f"{integer_type(lo, hi)} sum[{channels}] = {{0}};", *_over_window(w, op, adding)]
+    taps = [over, *("  " + line for line in [*inner.lines, adding.format("[i1]")]), "}"]
+    lines = [f"{kind} sum[{channels}] = {{0}};", *_over_window(w, op, taps)]
     lines += [over, *("  " + line for line in w.by_axes(last, 0)), "}"]
     loops = Nest(tuple((f"i{a}", op.shape[a]) for a in (0, *range(2, len(op.shape)))), ())
     return loops.write(lines)

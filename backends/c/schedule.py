@@ -7,16 +7,17 @@ registers. Steps run in the order of their last op.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgec.backends.c.family import Family
-from edgec.backends.c.int8.match import ByteLayer, matched
-from edgec.backends.c.int8.place import reads_as_it_is, scratch, suits
+import numpy as np
+
+from edgec.backends.c.family import Family, matched
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
+from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
-from edgec.formats import F16, F32, Integer, TensorType, TupleType
+from edgec.formats import F16, F32, TensorType, TupleType
 from edgec.graph import Graph
 from edgec.ops import (
     Add,
@@ -77,6 +78,8 @@ WITH_EPILOGUE = (
 SPATIAL = (Conv, ConvTranspose, MaxPool, AvgPool)
 """Ops whose results lie channels last."""
 RECURRENT = (Rnn, Gru, Lstm)
+VECTORS = (np.int8, np.float32)
+"""Types of tensors that vector code reads."""
 
 
 @dataclass(eq=False)
@@ -91,12 +94,14 @@ class Step:
     reads: tuple[Op, ...] = ()
     in_place: Op | None = None
     """The operand whose memory the result takes over."""
-    layer: ByteLayer | None = None
+    layer: Layer | None = None
     """What vector code needs to know, where it does the step."""
+    family: Family | None = None
+    """Which vector code that is."""
     copy: View | None = None
     """Where that code copies its operand first."""
     scratch: Buffer | None = None
-    """Its memory: the copy, then at `work` what the code needs besides."""
+    """Its memory: the copy, then from byte `work` on what the code needs besides."""
     work: int = 0
 
     def __post_init__(self) -> None:
@@ -128,11 +133,16 @@ class Schedule:
     inputs: dict[str, View] = field(default_factory=dict)
     outputs: dict[str, View] = field(default_factory=dict)
     copies: tuple[tuple[View, View], ...] = ()
-    family: Family | None = None
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Those that do a step, each guard once."""
+        found = {step.family.guard: step.family for step in self.steps if step.family is not None}
+        return tuple(found.values())
 
 
-def grouped(graph: Graph, *, vector: bool = False) -> list[tuple[Op, ...]]:
-    """The ops of every step, those of one step in order; with `vector` only what vector code does joins its steps."""
+def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...]]:
+    """The ops of every step, those of one step in order. What vector code of `families` does is joined by no more."""
     group: dict[Op, list[Op]] = {}
     position = {op: i for i, op in enumerate(graph.ops)}
     for op in graph.ops:
@@ -150,7 +160,7 @@ def grouped(graph: Graph, *, vector: bool = False) -> list[tuple[Op, ...]]:
                 with_anchor = not isinstance(theirs[0], ELEMENTWISE)
                 if with_anchor and (anchored is not None or not isinstance(theirs[0], WITH_EPILOGUE)):
                     continue
-                if with_anchor and vector and matched(tuple(theirs)) and not matched((*theirs, *mine)):
+                if with_anchor and matched(families, tuple(theirs)) and not matched(families, (*theirs, *mine)):
                     continue
                 if with_anchor:
                     anchored = theirs
@@ -165,8 +175,8 @@ def grouped(graph: Graph, *, vector: bool = False) -> list[tuple[Op, ...]]:
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, family: Family | None = None) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `family` that of vector code."""
+def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -178,16 +188,17 @@ def scheduled(graph: Graph, name: str, family: Family | None = None) -> Schedule
     direct: dict[Op, str] = {}
     for label, op in graph.outputs:
         direct.setdefault(op, label)
-    groups = {g[-1]: g for g in grouped(graph, vector=family is not None)}
-    layers = {g[-1]: layer for g in groups.values() if family is not None and (layer := matched(g)) is not None}
-    halos = _halos(layers.values())
+    groups = {g[-1]: g for g in grouped(graph, families)}
+    chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
+    halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
     for op in graph.ops:
         if op in inside or op in views or isinstance(op, Split):
             continue
         if not isinstance(op.type, TensorType):
-            steps.append(_several(graph, op, len(steps), views, {o: outputs[n] for o, n in direct.items()}))
+            taken = {o: outputs[n] for o, n in direct.items()}
+            steps.append(_several(graph, op, len(steps), views, taken, bool(families)))
             continue
         if isinstance(op, Constant):
             number = sum(v.buffer.place == "constant" for v in views.values())
@@ -201,37 +212,44 @@ def scheduled(graph: Graph, name: str, family: Family | None = None) -> Schedule
         outside = dict.fromkeys(o for member in ops for o in member.operands if o not in ops)
         reads = tuple(o for o in outside if not isinstance(o, Constant))
         step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
-        if op in direct:
+        if op in direct and (op not in chosen or suits(chosen[op][1], outputs[direct[op]])):
             views[op] = outputs[direct[op]]
         elif op in halos:
             views[op] = image(f"t{len(steps)}", op.format, op.shape, *halos[op])
         else:
-            slack = SLACK if family is not None and op.format.dtype.itemsize == 1 else 0
-            buffer = Buffer(f"t{len(steps)}", "arena", op.format, op.tensor.size + slack)
+            buffer = Buffer(f"t{len(steps)}", "arena", op.format, room(op.type, bool(families)))
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
-        if family is not None and op in layers and suits(layers[op], views[op]):
-            _vectorised(step, layers[op], views, family)
+        if op in chosen and suits(chosen[op][1], views[op]):
+            _vectorised(step, *chosen[op], views)
         steps.append(step)
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
-    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, family)
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
 
 
-def _vectorised(step: Step, layer: ByteLayer, views: dict[Op, View], family: Family) -> None:
+def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:
     """Let vector code do a step, with the memory that it needs."""
-    step.layer = layer
+    step.layer, step.family = layer, family
     x = views[layer.op.x]
     step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
     work = family.workspace(layer, views[step.result])
     if work:
-        step.scratch = Buffer("scratch", "arena", Integer(8), step.work + work)
+        fmt = layer.op.x.format
+        step.scratch = Buffer("scratch", "arena", fmt, -(-(step.work + work) // fmt.dtype.itemsize))
     elif step.copy is not None:
         step.scratch = step.copy.buffer
 
 
-def _several(graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View]) -> Step:
+def room(kind: TensorType, vector: bool) -> int:
+    """Elements of the buffer of a tensor, with those that `vector` loads may read behind it."""
+    return kind.size + (SLACK if vector and kind.format.dtype in VECTORS else 0)
+
+
+def _several(
+    graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View], vector: bool
+) -> Step:
     """The step of an op with several results. What nobody takes has a place too, which its code may need."""
     assert isinstance(op.type, TupleType)
     taken: dict[int, list[Op]] = {}
@@ -245,11 +263,12 @@ def _several(graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: 
         if gets[0] in outputs:
             view = outputs[gets[0]]
         elif i == 0 and i not in taken and isinstance(op, RECURRENT):  # every step at the place of the last
-            room = kind.shape[1:]
-            view = View(Buffer(f"t{number}", "arena", kind.format, math.prod(room)), kind.shape, (0, *dense(room)))
+            last = TensorType(kind.format, kind.shape[1:])
+            buffer = Buffer(f"t{number}", "arena", kind.format, room(last, vector))
+            view = View(buffer, kind.shape, (0, *dense(last.shape)))
         else:
             name = f"t{number}_{i}" if i else f"t{number}"
-            view = View(Buffer(name, "arena", kind.format, kind.size), kind.shape, dense(kind.shape))
+            view = View(Buffer(name, "arena", kind.format, room(kind, vector)), kind.shape, dense(kind.shape))
         views |= dict.fromkeys(gets, view)
         results.append(gets[0])
     reads = tuple(o for o in dict.fromkeys(op.operands) if not isinstance(o, Constant))
@@ -261,7 +280,7 @@ def _several(graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: 
     return step
 
 
-def _halos(layers: Iterable[ByteLayer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
+def _halos(layers: Iterable[Layer]) -> dict[Op, tuple[tuple[int, int, int, int], int]]:
     """How much padding the convolutions that read a tensor want around it, and the code that stands there."""
     found: dict[Op, tuple[tuple[int, int, int, int], int]] = {}
     for layer in layers:

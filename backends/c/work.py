@@ -12,15 +12,22 @@ import math
 from collections import Counter
 
 from edgec.backends.c.dot.tiles import DotTile
+from edgec.backends.c.fp32 import steps as fp32
+from edgec.backends.c.fp32.depthwise import FloatWindow
+from edgec.backends.c.fp32.match import FloatLayer
+from edgec.backends.c.fp32.tile import FloatTile, TapTile
+from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
-from edgec.backends.c.int8.dense import geometry, split
-from edgec.backends.c.int8.depthwise import firsts
+from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
-from edgec.backends.c.int8.place import BLOCK, runs
-from edgec.backends.c.int8.tile import LANES
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
+from edgec.backends.c.vector.dense import geometry, split
+from edgec.backends.c.vector.depthwise import firsts
+from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.place import runs
+from edgec.backends.c.vector.tile import LANES
 from edgec.backends.c.view import View
 from edgec.formats import TensorType
 from edgec.ops import (
@@ -157,14 +164,18 @@ def _mac_kind(op: Op) -> str:
     return "mac_i8" if max(o.format.bits for o in op.operands[:2]) <= 8 else "mac_i16"
 
 
-def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: ByteLayer) -> None:
-    """Vector code: the loops of int8/, with the tiles of the family."""
+def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) -> None:
+    """Vector code: the loops of vector/, with the tiles of the family."""
     x, y = schedule.views[layer.op.x], schedule.views[step.result]
     if step.copy is not None:
         found["copy"] += x.size
-        found["clear"] += step.copy.buffer.elements
+        found["clear"] += step.copy.buffer.bytes
         x = step.copy
-    dot = schedule.family is not None and schedule.family.guard == "DOT"
+    if isinstance(layer, FloatLayer):
+        _floats(found, layer, x, y)
+        return
+    assert isinstance(layer, ByteLayer) and step.family is not None
+    dot = step.family.guard == "DOT"
     if layer.depthwise:
         _windows(found, layer, y, "dot" if dot else "neon")
     elif dot:
@@ -173,12 +184,44 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: ByteLay
         _neon(found, layer, x, y)
 
 
+def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
+    """Multiply-adds of binary32, and what loads and stores around them."""
+    if layer.depthwise and FloatWindow.can(layer):
+        window = FloatWindow.of(layer, layer.window[1][1], 1)
+        blocks = len(firsts(len(layer.weights), FloatWindow.BLOCK))
+        paired = len(layer.weights) < FloatWindow.BLOCK
+        places = y.shape[2] * (-(-y.shape[3] // 2) if paired else y.shape[3])
+        found["float"] += blocks * places * window.rows * window.columns
+        for together, count in split(y.shape[2], FloatWindow.most_rows(layer)):
+            rows = window.rows + window.down * (together - 1)
+            found["float_load"] += blocks * count * rows * window.advance * places // y.shape[2]
+        found["float_store"] += blocks * places
+        found["float_call"] += blocks
+    elif not layer.depthwise and fp32.by_winograd(layer, y):
+        found["float_winograd"] += round(float_winograd_cost(layer, y))
+    else:
+        rows, places, *_ = geometry(layer, x, y)
+        tap_rows, columns, run = runs(layer)
+        tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
+        numbers = tap_rows * columns * (1 if layer.depthwise else run)
+        for block in tile.blocks(layer, tile.block(places)):
+            for count, n in split(places, tile.most_places(run, block.vectors)):
+                tiles = rows * n
+                found["float"] += tiles * numbers * count * block.vectors
+                found["float_load"] += (
+                    tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
+                )
+                found["float_store"] += tiles * count * block.vectors
+                found["float_call"] += rows
+                found["float_tile"] += tiles * (1 + tap_rows * columns)
+
+
 def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:
     rows, places = y.shape[2], y.shape[3]
-    paired = len(layer.weights) < BLOCK
+    paired = len(layer.weights) < ByteWindow.BLOCK
     advance = 2 if paired else layer.window[1][1]
     steps = -(-places // 2) if paired else places
-    done = len(firsts(layer)) * rows
+    done = len(firsts(len(layer.weights), ByteWindow.BLOCK)) * rows
     found["dot" if family == "dot" else "neon_window"] += done * steps * 3 * LANES
     found[f"{family}_column"] += done * (steps * advance + 3 - advance)
     found[f"{family}_rescale"] += done * steps * _rescaling(layer, LANES)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.int8.depthwise import Window
+from edgec.backends.c.int8.depthwise import ByteWindow
 
 
-class DotWindow(Window):
+class DotWindow(ByteWindow):
     def registers(self, column: int) -> list[str]:
         return [f"c{column}{n}" for n in range(4)]
 

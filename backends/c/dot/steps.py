@@ -5,9 +5,9 @@ from __future__ import annotations
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot.depthwise import DotWindow
 from edgec.backends.c.dot.tiles import DotTile
-from edgec.backends.c.int8.dense import dense
-from edgec.backends.c.int8.depthwise import depthwise
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.vector.dense import dense
+from edgec.backends.c.vector.depthwise import depthwise
 from edgec.backends.c.view import View
 
 

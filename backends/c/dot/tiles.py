@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.int8.tile import LANES, Tile
+from edgec.backends.c.int8.tile import ByteTile
+from edgec.backends.c.vector.tile import LANES
 
 MOST_PLACES = {4: 5, 3: 6, 2: 8, 1: 8}
 """Places that are computed together, by vectors of sums a place: as many as registers hold."""
 
 
-class DotTile(Tile):
+class DotTile(ByteTile):
     """The rest of a run is counted in words of four bytes."""
 
     FAMILY = "dot"

@@ -1,7 +1,5 @@
 """Convolutions and dense layers of 8-bit integers in vector code: what the families of Arm instructions share.
 
-`match` recognises the steps, `place` says where operands and results lie, `tile` and `dense` write the loops over
-places and channels, `depthwise` those of depthwise convolutions, `finish` the rescaling. The families
-are listed in `backends/c/family.py`. The same integers as the portable code beside it, which compilers without the
-instructions get.
+`match` recognises the steps, `tile` and `depthwise` are the inner loops as far as they do not depend on a family,
+`finish` writes the rescaling. All of it is bit-exact.
 """

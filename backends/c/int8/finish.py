@@ -51,31 +51,3 @@ def _stored(to: str, count: int, lane: int) -> list[str]:
         lines.append(f"@store_word({place}, vgetq_lane_s32(vreinterpretq_s32_s8(v), {(lane + at) // 4}));")
         at += 4
     return lines + [f"vst1q_lane_s8({to} + {k}, v, {lane + k});" for k in range(at, count)]
-
-
-STORE_WORD = "static inline void @store_word(int8_t *p, int32_t v) { memcpy(p, &v, 4); }\n"
-FENCE = """\
-/* GCC loads what a whole turn of a loop needs ahead, and then lacks registers for it: no load passes this. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define FENCE_ __asm__ volatile("" ::: "memory");
-#else
-#define FENCE_
-#endif
-"""
-NOINLINE = """\
-#if defined(__GNUC__)
-#define NOINLINE_ __attribute__((noinline))
-#else
-#define NOINLINE_
-#endif
-"""
-
-
-def add(functions: dict[str, str], name: str, text: str) -> None:
-    """Add a function, with the helpers that it calls in front of it."""
-    functions.setdefault("noinline", NOINLINE)
-    if "@store_word(" in text:
-        functions.setdefault("store_word", STORE_WORD)
-    if "FENCE_" in text:
-        functions.setdefault("fence", FENCE)
-    functions.setdefault(name, text)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.codes import plain
+from edgec.backends.c.vector.layer import Layer, fits
 from edgec.formats import Format
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
 
@@ -18,22 +19,22 @@ SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
 
 
 @dataclass(frozen=True, eq=False)
-class ByteLayer:
+class ByteLayer(Layer):
     """A convolution or dense layer as integers: y = clamp(((x . w + bias) * multiplier) >> (31 + shift) + zero).
 
-    `weights` [O, kH, kW, C / groups] int8; `bias`, `multiplier`, `shift` [O] int32 for codes of x without their zero
-    point subtracted; the shift rounds halves up. Codes are clamped to lo..hi, which int8 saturation does where that is
-    all of its range. `pad` is the code that stands for zero around x."""
+    `weights` are int8; `bias`, `multiplier`, `shift` [O] int32 for codes of x without their zero point subtracted; the
+    shift rounds halves up."""
 
-    op: Conv | Dense
-    weights: NDArray[np.int8]
-    bias: NDArray[np.int64]
+    LANES = 16
+
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     zero: int
-    lo: int
-    hi: int
-    pad: int
+
+    @property
+    def clamp(self) -> str:
+        """int8 saturation does it where lo..hi are all codes."""
+        return "clamp" if (self.lo, self.hi) != (-128, 127) else ""
 
     @cached_property
     def common_shift(self) -> int:
@@ -56,24 +57,6 @@ class ByteLayer:
         up = self.common_shift - self.shift if self.common_shift else np.zeros_like(self.shift)
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
-    @property
-    def depthwise(self) -> bool:
-        return isinstance(self.op, Conv) and self.op.groups > 1
-
-    @property
-    def window(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
-        """Kernel, strides, dilations, pads (top, left, bottom, right)."""
-        if isinstance(self.op, Dense):
-            return (1, 1), (1, 1), (1, 1), (0, 0, 0, 0)
-        o = self.op
-        kernel = (int(o.w.shape[2]), int(o.w.shape[3]))
-        top, left, bottom, right = o.pads
-        return kernel, _two(o.strides), _two(o.dilations), (top, left, bottom, right)
-
-
-def _two(values: tuple[int, ...]) -> tuple[int, int]:
-    return values[0], values[1]
-
 
 def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
     """The layer of a step's ops, None where the vector code cannot do it."""
@@ -81,13 +64,9 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
         return None
     rescale = ops[1]
-    if op.product is not None or op.acc is not None or op.out is not None:
-        return None
     if not (_signed_byte(op.x.format) and _signed_byte(rescale.format) and isinstance(op.w, Constant)):
         return None
-    if isinstance(op, Conv) and not _window_fits(op):
-        return None
-    if isinstance(op, Dense) and op.tensor.size != op.w.shape[0]:
+    if not fits(op) or (isinstance(op, Conv) and not _window_fits(op)):
         return None
     sums = _sums(op)
     scaled = _rescaling(rescale, len(op.w.data))
@@ -95,15 +74,8 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
     if sums is None or scaled is None or bounds is None:
         return None
     weights, bias = sums
-    return ByteLayer(
-        op,
-        weights,
-        bias,
-        *scaled,
-        int(rescale.format.zero_point_array[0]),
-        *bounds,
-        int(op.x.format.zero_point_array[0]),
-    )
+    pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
+    return ByteLayer(op, weights, bias, *bounds, pad, *scaled, zero)
 
 
 def _signed_byte(fmt: Format) -> bool:
@@ -111,12 +83,9 @@ def _signed_byte(fmt: Format) -> bool:
 
 
 def _window_fits(op: Conv) -> bool:
-    if len(op.x.shape) != 4 or op.x.shape[0] != 1:
-        return False
     if op.groups == 1:
         return True
-    depthwise = op.groups == op.x.shape[1] == op.w.shape[0]
-    return depthwise and op.w.shape[2:] == (3, 3) and op.dilations == (1, 1) and _depthwise_blocks(op)
+    return op.w.shape[2:] == (3, 3) and op.dilations == (1, 1) and _depthwise_blocks(op)
 
 
 def _depthwise_blocks(op: Conv) -> bool:

@@ -7,18 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.int8.depthwise import Window
+from edgec.backends.c.int8.depthwise import ByteWindow
+from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.neon.narrow import fits
 
 
 @dataclass(frozen=True)
-class NeonWindow(Window):
+class NeonWindow(ByteWindow):
     """`depth`: how many products are added in 16 bits."""
 
     depth: int = 1
 
-    def kind(self) -> str:
-        return f"x{self.depth}"
+    @classmethod
+    def of(cls, layer: ByteLayer, advance: int, together: int) -> NeonWindow:
+        return cls(
+            3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift, cls.depth_of(layer.weights)
+        )
+
+    def special(self) -> str:
+        return f"x{self.depth}" + super().special()
 
     def registers(self, column: int) -> list[str]:
         return [f"c{column}{row}" for row in range(3)]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.int8.tile import LANES, Tile
+from edgec.backends.c.int8.tile import ByteTile
+from edgec.backends.c.vector.tile import LANES
 
 MOST_PLACES = {4: 4, 3: 5, 2: 8, 1: 8}
 """Places that are computed together, by vectors of sums a place: as many as registers hold."""
 
 
-class LaneTile(Tile):
+class LaneTile(ByteTile):
     """Weights are 16 bits wide; the rest of a run is counted in bytes."""
 
     FAMILY = "lane"

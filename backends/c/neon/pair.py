@@ -13,14 +13,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.int8.tile import LANES, Tile
+from edgec.backends.c.int8.tile import ByteTile
 from edgec.backends.c.neon.narrow import fits
+from edgec.backends.c.vector.tile import LANES, Tile
 
 SUMS = 16
 """Vectors of 32-bit sums that are kept in registers."""
 
 
-class PairTile(Tile):
+class PairTile(ByteTile):
     """Runs are counted in halves of a vector, eight bytes each."""
 
     FAMILY = "pair"

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from edgec.backends.c.constants import Constants
-from edgec.backends.c.int8.dense import dense, geometry
-from edgec.backends.c.int8.depthwise import depthwise
 from edgec.backends.c.int8.match import ByteLayer
-from edgec.backends.c.int8.place import runs
-from edgec.backends.c.int8.tile import LANES, Tile
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.neon.pair import PairTile
+from edgec.backends.c.vector.dense import dense, geometry
+from edgec.backends.c.vector.depthwise import depthwise
+from edgec.backends.c.vector.place import runs
+from edgec.backends.c.vector.tile import LANES, Tile
+from edgec.backends.c.vector.winograd import body as by_patches
 from edgec.backends.c.view import View
 
 
 def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
-        window = partial(NeonWindow, depth=NeonWindow.depth_of(layer.weights))
-        return depthwise(layer, x, y, constants, base, window)
+        return depthwise(layer, x, y, constants, base, NeonWindow)
     if by_winograd(layer, y):
-        return winograd.body(layer, x, y, constants, base, work)
+        return by_patches(winograd.ByteWinograd.of(layer), layer, x, y, constants, base, work)
     return dense(layer, x, y, constants, base, tile_of(layer, geometry(layer, x, y)[1]))
 
 
 def workspace(layer: ByteLayer, y: View) -> int:
     """Bytes of memory that the body needs beside a copy of x."""
-    return winograd.workspace(layer) if by_winograd(layer, y) else 0
+    return winograd.ByteWinograd.workspace(layer) if by_winograd(layer, y) else 0
 
 
 def by_winograd(layer: ByteLayer, y: View) -> bool:
     """Whether Winograd's method can do a layer and takes fewer instructions."""
-    if not winograd.can(layer, y):
+    if not winograd.ByteWinograd.can(layer, y):
         return False
     places = y.shape[2] * y.shape[3]
     tiles = len(layer.weights) / LANES * places * (min(costs(layer, y.shape[3]).values()) + 8)

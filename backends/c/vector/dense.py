@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.backends.c.constants import Constants
-from edgec.backends.c.int8.finish import add
-from edgec.backends.c.int8.match import ByteLayer
-from edgec.backends.c.int8.place import corner, runs
-from edgec.backends.c.int8.tile import STRUCT, Block, Tile
+from edgec.backends.c.vector.functions import add
+from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.place import corner, runs
+from edgec.backends.c.vector.tile import Block, Tile
 from edgec.backends.c.view import View
 
 
-def geometry(layer: ByteLayer, x: View, y: View) -> tuple[int, int, int, int, int, int]:
+def geometry(layer: Layer, x: View, y: View) -> tuple[int, int, int, int, int, int]:
     """(rows, places, x row, x place, y row, y place): rows of results that follow each other in memory are one."""
     if len(x.shape) != 4 or len(y.shape) != 4:
         return 1, 1, 0, 0, 0, 0
@@ -31,7 +31,7 @@ def split(places: int, most: int) -> list[tuple[int, int]]:
     return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
 
 
-def dense(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, family: type[Tile]) -> list[str]:
+def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, family: type[Tile]) -> list[str]:
     """Statements that compute a layer from x at `base`, with the tiles of a family."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
@@ -39,11 +39,10 @@ def dense(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, f
     is_image = len(x.shape) == 4
     row_step = x.strides[2] * dy if is_image and tap_rows > 1 else 0
     column_step = x.strides[3] * dx if is_image and columns > 1 else 0
-    clamp = (layer.lo, layer.hi) != (-128, 127)
-    constants.functions.setdefault("tile", STRUCT)
-    facts = [tap_rows, row_step, columns, column_step, place, y_place, layer.zero, layer.lo, layer.hi]
-    kind = {"clamp": clamp, "shift": layer.common_shift, "columns": columns > 1, "single": tap_rows * columns == 1}
-    lines = [f"static const @tile t = {{{', '.join(map(str, facts))}}};"]
+    constants.function(family.FACTS[0], family.struct())
+    facts = [tap_rows, row_step, columns, column_step, place, y_place, row, y_row, *family.facts(layer)]
+    kind = {**family.kind(layer), "columns": columns > 1, "single": tap_rows * columns == 1}
+    lines = [f"static const @{family.FACTS[0]} t = {{{', '.join(map(str, facts))}}};"]
     groups: dict[tuple[int, type[Tile]], list[Block]] = {}
     for block in family.blocks(layer, family.block(places)):
         groups.setdefault((block.count, block.tile), []).append(block)
@@ -57,20 +56,18 @@ def dense(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, f
         if len(group) > 1:
             w_at, n_at = f"{weights} + b * {one.weights.size}", f"{numbers} + b * {one.numbers.size}"
             first = f" + {_firsts([b.first for b in group], constants)}"
-        if rows > 1:
-            x_at, y_at = f"{x_at} + r * {row}", f"{y_at} + r * {y_row}"
+        if layer.depthwise:  # a channel of results needs that of x
+            x_at += first
         calls = []
         done = 0
         for count, n in split(places, tiles.most_places(run, one.vectors)):
             whole = tiles.turn(pieces, count * one.vectors)
             tile = tiles(count, one.vectors, one.count, whole=whole, loop=pieces > whole, rest=rest, **kind)
-            add(constants.functions, tile.name, tile.function())
+            add(constants, tile.name, tile.function())
             xs, ys = (f" + {done * s}" if done * s else "" for s in (place, y_place))
-            turns = f"{n}, {pieces // whole if whole else 0}"
+            turns = f"{rows}, {n}, {pieces // whole if whole else 0}"
             calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{first}{ys}, {turns}, &t);")
             done += count * n
-        if rows > 1:
-            calls = [f"for (int32_t r = 0; r < {rows}; r++) {{", *("  " + c for c in calls), "}"]
         if len(group) > 1:
             calls = [f"for (int32_t b = 0; b < {len(group)}; b++) {{", *("  " + c for c in calls), "}"]
         lines += calls

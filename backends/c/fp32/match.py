@@ -1,0 +1,60 @@
+"""Which steps the vector code for binary32 can do, and with what numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgec.backends.c.scalar import number
+from edgec.backends.c.vector.layer import Layer, fits
+from edgec.formats import F32
+from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu
+
+
+@dataclass(frozen=True, eq=False)
+class FloatLayer(Layer):
+    """y = min(max(x . w + bias, lo), hi), all in binary32."""
+
+    LANES = 4
+
+    @property
+    def clamp(self) -> str:
+        return "low" * (self.lo > -math.inf) + "high" * (self.hi < math.inf)
+
+    def facts(self) -> list[str]:
+        """Both bounds in C."""
+        return [number(self.lo, "float"), number(self.hi, "float")]
+
+
+def matched(ops: tuple[Op, ...]) -> FloatLayer | None:
+    """The layer of a step's ops, None where the vector code cannot do it."""
+    op = ops[0]
+    if not isinstance(op, Conv | Dense) or not isinstance(op.w, Constant) or not fits(op) or not op.tensor.size:
+        return None
+    if any(fmt != F32 for fmt in (op.x.format, op.w.format, op.format)):
+        return None
+    if op.b is not None and not (isinstance(op.b, Constant) and op.b.format == F32):
+        return None
+    bounds = _clamp(ops)
+    if bounds is None:
+        return None
+    w = op.w.data
+    w = np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w[:, None, None, :]
+    bias = np.zeros(len(w), np.float32) if op.b is None else np.broadcast_to(op.b.data.ravel(), len(w))
+    return FloatLayer(op, w, bias, *bounds, 0)
+
+
+def _clamp(ops: tuple[Op, ...]) -> tuple[float, float] | None:
+    """What the clamps behind the sums leave; None for other ops there."""
+    lo, hi = -math.inf, math.inf
+    for op in ops[1:]:
+        if isinstance(op, Relu):
+            low, high = 0.0, math.inf
+        elif isinstance(op, Clip):
+            low, high = (float(np.float32(v)) for v in (op.lo, op.hi))
+        else:
+            return None
+        lo, hi = (min(max(v, low), high) for v in (lo, hi))
+    return lo, hi

@@ -1,0 +1,45 @@
+"""C functions that steps share, with the helpers that they call in front of them."""
+
+from __future__ import annotations
+
+from edgec.backends.c.constants import Constants
+
+STORE_WORD = "static inline void @store_word(int8_t *p, int32_t v) { memcpy(p, &v, 4); }\n"
+LOAD_FOUR = """\
+#if defined(__clang__) || !defined(__GNUC__) || __GNUC__ < 10
+/* Clang pairs loads, and copies vectors that are loaded together; older compilers cannot. */
+#define LOAD_FOUR_(p) {{vld1q_f32(p), vld1q_f32((p) + 4), vld1q_f32((p) + 8), vld1q_f32((p) + 12)}}
+#else
+#define LOAD_FOUR_(p) vld1q_f32_x4(p)
+#endif
+"""
+FENCE = """\
+/* GCC loads what a whole turn of a loop needs ahead, and then lacks registers for it: no load passes this. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define FENCE_ __asm__ volatile("" ::: "memory");
+#else
+#define FENCE_
+#endif
+"""
+NOINLINE = """\
+#if defined(__GNUC__)
+#define NOINLINE_ __attribute__((noinline))
+/* Loads stay on their side of it, of Clang too: early ones would need registers that there are not. */
+#define IN_ORDER_ __asm__ volatile("" ::: "memory")
+#else
+#define NOINLINE_
+#define IN_ORDER_ (void)0
+#endif
+"""
+
+
+def add(constants: Constants, name: str, text: str) -> None:
+    """Add a function, with the helpers that it calls in front of it."""
+    constants.function("noinline", NOINLINE)
+    if "@store_word(" in text:
+        constants.function("store_word", STORE_WORD)
+    if "FENCE_" in text:
+        constants.function("fence", FENCE)
+    if "LOAD_FOUR_(" in text:
+        constants.function("load_four", LOAD_FOUR)
+    constants.function(name, text)

@@ -1,0 +1,217 @@
+"""What the inner loops of convolutions and dense layers have in common: some places in a row times some channels.
+
+A run of elements (the columns of the window times the channels) lies in memory without gaps, so that a window of any
+width is one run a row. A tile says what it does with one piece of a run, how it packs weights for that, how its sums
+become one vector for each place and four channels, and how these become results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.place import runs
+
+LANES = 4
+"""Output channels of one vector of sums."""
+STRUCT = """\
+/* What a tile needs to know: rows and columns of taps that are visited one by one with the distance to the next,
+   distances between places and between rows of them%s. */
+typedef struct {
+  int32_t rows, row_step, columns, column_step, x_step, y_step, x_row, y_row;
+%s} @%s;
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Output channels from `first` on, `count` of them in `vectors` vectors: weights as the tile reads them, and
+    `numbers` that it needs for every channel."""
+
+    first: int
+    count: int
+    vectors: int
+    weights: NDArray
+    numbers: NDArray
+    tile: type[Tile]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`places` times `vectors` vectors of sums, of which `count` channels are stored, with a `clamp` as the layer
+    names it.
+
+    `whole`: pieces of a run that one turn of the loop does (0: runs are shorter), `loop`: there are more turns than
+    one; `rest`: what of a piece lies behind them, as the tile counts it; `columns`: the taps of a row are visited one
+    by one; `single`: there is one run in all."""
+
+    FAMILY: ClassVar[str]
+    PIECE: ClassVar[int]
+    """Elements of a run that are done together."""
+    ELEMENT: ClassVar[str]
+    WEIGHT: ClassVar[str]
+    NUMBER: ClassVar[str]
+    """C types of x and y, of weights and of what is known of every channel."""
+    FACTS: ClassVar[tuple[str, str, str]]
+    """The name of the struct of facts, what they are and their members behind those that all tiles have."""
+
+    places: int
+    vectors: int
+    count: int
+    clamp: str
+    whole: int
+    loop: bool
+    rest: int
+    columns: bool
+    single: bool
+
+    @classmethod
+    def struct(cls) -> str:
+        name, what, members = cls.FACTS
+        return STRUCT % (what, members, name)
+
+    @classmethod
+    def facts(cls, layer: Any) -> list[str]:
+        """The values of the members that `FACTS` adds."""
+        raise NotImplementedError
+
+    @classmethod
+    def kind(cls, layer: Any) -> dict[str, Any]:
+        """Fields of a tile that depend on nothing but the layer."""
+        return {"clamp": layer.clamp}
+
+    @classmethod
+    def numbers(cls, layer: Any, first: int, count: int) -> NDArray:
+        """What is known of the channels from `first` on, zero beyond the last: [..., count]."""
+        raise NotImplementedError
+
+    @classmethod
+    def pieces(cls, run: int) -> tuple[int, int]:
+        """How many whole pieces a run has, and the rest."""
+        raise NotImplementedError
+
+    @classmethod
+    def block(cls, places: int) -> int:
+        """Vectors of channels that are computed together where a row has `places`."""
+        raise NotImplementedError
+
+    @classmethod
+    def most_places(cls, run: int, vectors: int) -> int:
+        """Places that are computed together, as many as registers hold sums of."""
+        raise NotImplementedError
+
+    @classmethod
+    def turn(cls, pieces: int, sums: int) -> int:
+        """How many pieces of a run are done in one turn of the loop."""
+        raise NotImplementedError
+
+    @classmethod
+    def refined(cls, w: NDArray) -> type[Tile]:
+        """The tile for a block with weights [channels, rows, columns, run]."""
+        return cls
+
+    @classmethod
+    def packed(cls, w: NDArray) -> NDArray:
+        """Weights [channels, rows, columns, run] in the order in which they are read."""
+        raise NotImplementedError
+
+    def held(self) -> list[str]:
+        """Statements for what stays in registers beside the steps."""
+        raise NotImplementedError
+
+    def begun(self) -> list[str]:
+        """Statements that begin the sums."""
+        raise NotImplementedError
+
+    def piece(self, offset: int) -> list[str]:
+        """Statements for the piece of a run at `offset`."""
+        raise NotImplementedError
+
+    def remainder(self) -> list[str]:
+        """Statements for the rest of a run."""
+        raise NotImplementedError
+
+    def finish(self) -> list[str]:
+        """Statements that make results of the sums and store them."""
+        raise NotImplementedError
+
+    @classmethod
+    def blocks(cls, layer: Layer, vectors: int) -> list[Block]:
+        """All output channels, `vectors` vectors at a time; the rest in as few as it needs."""
+        outputs, block = len(layer.weights), LANES * vectors
+        rows, columns, run = runs(layer)
+        run = 1 if layer.depthwise else run
+        w = np.zeros((-(-outputs // block) * block, rows, columns, run), layer.weights.dtype)
+        w[:outputs] = layer.weights.reshape(outputs, rows, columns, run)
+        made = []
+        for first in range(0, outputs, block):
+            count = min(block, outputs - first)
+            n = -(-count // LANES)
+            chosen = w[first : first + n * LANES]
+            tile = cls.refined(chosen)
+            made.append(Block(first, count, n, tile.packed(chosen), cls.numbers(layer, first, n * LANES), tile))
+        return made
+
+    def special(self) -> list[str]:
+        """What distinguishes this function from others of the tile with the same fields."""
+        return []
+
+    @property
+    def name(self) -> str:
+        parts = [
+            f"@{self.FAMILY}_{self.places}x{self.vectors}",
+            f"{'l' if self.loop else 'v'}{self.whole}" * (self.whole > 0) + f"w{self.rest}" * (self.rest > 0),
+        ]
+        parts += [f"n{self.count}"] if self.count != LANES * self.vectors else []
+        form = "columns" * self.columns or "single" * self.single
+        return "_".join(filter(None, [*parts, *self.special(), form, self.clamp]))
+
+    def function(self) -> str:
+        """`lines` rows of `tiles` times `places` neighbouring results."""
+        lines = [
+            f"NOINLINE_ static void {self.name}(",
+            f"    const {self.ELEMENT} *from, const {self.WEIGHT} *weights, const {self.NUMBER} *numbers,",
+            f"    {self.ELEMENT} *to, int32_t lines, int32_t tiles, int32_t turns, const @{self.FACTS[0]} *t) {{",
+            *(["  (void)turns;"] * (not self.loop)),
+            "  /* in registers: a store of results might change the struct, as far as a compiler knows */",
+            "  const ptrdiff_t x_step = t->x_step, y_step = t->y_step, x_row = t->x_row, y_row = t->y_row;",
+            *(["  const ptrdiff_t row_step = t->row_step;", "  const int32_t rows = t->rows;"] * (not self.single)),
+            *(
+                ["  const ptrdiff_t column_step = t->column_step;", "  const int32_t columns = t->columns;"]
+                * self.columns
+            ),
+            *self.held(),
+            "  for (int32_t line = 0; line < lines; line++, from += x_row, to += y_row) {",
+            f"    const {self.ELEMENT} *x = from;",
+            f"    {self.ELEMENT} *y = to;",
+            "    for (int32_t k = 0; k < tiles; k++) {",
+            f"      const {self.WEIGHT} *w = weights;",
+            f"      const {self.ELEMENT} *row = x;",
+            *("      " + line for line in self.begun()),
+        ]
+        inner = self._run()
+        if self.columns:
+            head = "for (int32_t j = 0; j < columns; j++, column += column_step) {"
+            inner = [f"const {self.ELEMENT} *column = row;", head, *("  " + line for line in inner), "}"]
+        lines.append("      {" if self.single else "      for (int32_t i = 0; i < rows; i++, row += row_step) {")
+        lines += [*("        " + line for line in inner), "      }", *("      " + line for line in self.finish())]
+        lines += [f"      x += {self.places} * x_step;", f"      y += {self.places} * y_step;", "    }", "  }", "}"]
+        return "\n".join(lines) + "\n"
+
+    def _run(self) -> list[str]:
+        """One run of every place."""
+        p = range(self.places)
+        step = self.PIECE * self.whole
+        lines = [f"const {self.ELEMENT} *x0 = {'column' if self.columns else 'row'};"]
+        lines += [f"const {self.ELEMENT} *x{i} = x{i - 1} + x_step;" for i in p[1:]]
+        if self.whole:
+            lines.append("for (int32_t c = 0; c < turns; c++) {" if self.loop else "{")
+            for offset in range(0, step, self.PIECE):
+                lines += ["  {", *("    " + line for line in self.piece(offset)), "  }"]
+            on = self.loop or self.rest
+            lines += [*(["  " + " ".join(f"x{i} += {step};" for i in p)] if on else []), "}"]
+        return lines + (["{", *("  " + line for line in self.remainder()), "}"] if self.rest else [])
