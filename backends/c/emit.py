@@ -161,7 +161,12 @@ class Sources:
     @property
     def constant_bytes(self) -> int:
         """Bytes of the constants in the code for the target."""
-        return self.constants.bytes([self.guard(family) for family in self.schedule.families])
+        return self.constants.bytes(self.guards)
+
+    @property
+    def guards(self) -> list[str]:
+        """The macros that are 1 in the code for the target."""
+        return [self.guard(family) for family in self.schedule.families]
 
     def guard(self, family: Family) -> str:
         """The macro that says whether vector code of a family is compiled."""
