@@ -56,7 +56,8 @@ def test_flash_is_estimated_beforehand(artefact: Artefact) -> None:
 
 
 def test_only_statements_that_are_compiled_count() -> None:
-    source = "int a; /* b; */\n#if NET_DOT\nint b; int c;\n#else\nint d;\n#endif\n#ifndef X\n#define X\n#if defined(__GNUC__)\n"
+    source = "int a; /* b; */\n#if NET_DOT\nint b; int c;\n#else\nint d;\n#endif\n"
+    source += "#ifndef X\n#define X\n#if defined(__GNUC__)\n"
     source += "for (;;) { }\n#else\nint e;\n#endif\n#endif\n"
     assert statements(source, ["NET_DOT"]) == 1 + 2 + 2
     assert statements(source, []) == 1 + 1 + 2
