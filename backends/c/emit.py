@@ -79,9 +79,12 @@ def vector_body(schedule: Schedule, step: Step, constants: Constants) -> list[st
     """The statements of a step in vector code, its operand copied first where that has to be."""
     layer, family = step.layer, step.family
     assert layer is not None and family is not None
-    x, y = schedule.views[layer.op.x], schedule.views[step.result]
+    x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
+    assert y is not None
     if step.copy is None:
-        return family.body(layer, x, y, constants, "x0", step.work)
+        lies = layer.image(x)
+        assert lies is not None
+        return family.body(layer, lies, y, constants, "x0", step.work)
     lines = copied_operand(layer, x, step.copy)
     return lines + family.body(layer, step.copy, y, constants, "scratch", step.work)
 
@@ -90,10 +93,11 @@ def filled(y: View) -> list[str]:
     """Statements that write the halo of a result."""
     if not any(y.buffer.halo):
         return []
-    _, channels, height, width = y.shape
+    channels, width = y.shape[1], y.shape[-1]
+    height, row = (y.shape[2], y.strides[2]) if len(y.shape) == 4 else (1, 0)
     _, left, _, right = y.buffer.halo
     size = y.buffer.format.dtype.itemsize  # memset counts bytes: a wider code than those of one byte is 0
-    row, code = y.strides[2], y.buffer.fill
+    code = y.buffer.fill
     lines = [f"  memset(y, {code}, {y.offset * size});"] if y.offset else []
     gap, start = (left + right) * channels, y.offset + width * channels
     if gap and height > 1:

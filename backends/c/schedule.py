@@ -234,7 +234,8 @@ def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View])
     step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
-    work = family.workspace(layer, views[step.result])
+    y = layer.image(views[step.result])
+    work = family.workspace(layer, y) if y is not None else 0
     if work:
         fmt = layer.op.x.format
         step.scratch = Buffer("scratch", "arena", fmt, -(-(step.work + work) // fmt.dtype.itemsize))

@@ -81,7 +81,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
         y = schedule.views[step.result]
         if any(y.buffer.halo):
-            found["row"] += y.shape[0] * y.shape[2]
+            found["row"] += y.shape[2] if len(y.shape) == 4 else 1
         for op in step.ops:
             _portable(found, op, step.result.tensor.size)
     return {kind: float(count) for kind, count in found.items() if count}
@@ -166,11 +166,14 @@ def _mac_kind(op: Op) -> str:
 
 def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) -> None:
     """Vector code: the loops of vector/, with the tiles of the family."""
-    x, y = schedule.views[layer.op.x], schedule.views[step.result]
+    x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
     if step.copy is not None:
         found["copy"] += x.size
         found["clear"] += step.copy.buffer.bytes
         x = step.copy
+    else:
+        x = layer.image(x)
+    assert x is not None and y is not None
     if isinstance(layer, FloatLayer):
         _floats(found, layer, x, y)
         return

@@ -14,8 +14,6 @@ from edgec.backends.c.view import View
 
 def geometry(layer: Layer, x: View, y: View) -> tuple[int, int, int, int, int, int]:
     """(rows, places, x row, x place, y row, y place): rows of results that follow each other in memory are one."""
-    if len(x.shape) != 4 or len(y.shape) != 4:
-        return 1, 1, 0, 0, 0, 0
     _, (sy, sx), _, _ = layer.window
     rows, places = y.shape[2], y.shape[3]
     row, place = x.strides[2] * sy, x.strides[3] * sx
@@ -36,9 +34,8 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     _, _, (dy, dx), _ = layer.window
-    is_image = len(x.shape) == 4
-    row_step = x.strides[2] * dy if is_image and tap_rows > 1 else 0
-    column_step = x.strides[3] * dx if is_image and columns > 1 else 0
+    row_step = x.strides[2] * dy if tap_rows > 1 else 0
+    column_step = x.strides[3] * dx if columns > 1 else 0
     constants.function(family.FACTS[0], family.struct())
     facts = [tap_rows, row_step, columns, column_step, place, y_place, row, y_row, *family.facts(layer)]
     kind = {**family.kind(layer), "columns": columns > 1, "single": tap_rows * columns == 1}
