@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import test_c_arm as bytewise
 import test_c_arm_float as floats
-from c_support import graph_of, inp
+from c_support import const, graph_of, inp
 
 from edgec.formats import F32
 from edgec.graph import Graph
-from edgec.ops import Op, Relu, Reshape, Slice, Transpose
+from edgec.ops import Get, Gru, Lstm, Op, Relu, Reshape, Rnn, Slice, Transpose
 
 
 def rows(kind: Any, fmt: Any, seed: int) -> Graph:
@@ -58,3 +58,36 @@ def test_a_depthwise_sequence() -> None:
     ]
     made = floats.verify(graph_of(*outputs), floats.NEON)
     assert floats.steps(made) == (2, 2)
+
+
+def recurrent(seed: int) -> Graph:
+    """Layers of all kinds and some sizes, whose states are outputs too."""
+    rng = np.random.default_rng(seed)
+    outputs: list[Op] = []
+    for inputs, units in ((7, 5), (16, 12), (3, 33)):
+        x = inp(F32, 4, 2, inputs, name=f"x{units}")
+        h, c = (inp(F32, 2, units, name=f"{n}{units}") for n in "hc")
+
+        def weights(gates: int, inputs: int = inputs, units: int = units) -> list[Op]:
+            shapes = ((gates * units, inputs), (gates * units, units), (gates * units,))
+            return [const(F32, rng.uniform(-0.7, 0.7, shape)) for shape in shapes]
+
+        rb = const(F32, rng.uniform(-1, 1, units))
+        layers = [
+            Rnn(x, *weights(1), h, ("relu",)),
+            Gru(x, *weights(3), h),
+            Gru(x, *weights(3), h, rb, True, reverse=True),
+            Lstm(x, *weights(4), h, c, reverse=units == 33),
+        ]
+        layers.append(Lstm(Get(layers[3], 0), *weights(4, units), h, c))
+        outputs += [Get(layer, 0) for layer in layers[:4]]
+        outputs += [Get(layers[2], 1), Get(layers[3], 1), Get(layers[3], 2), Get(layers[4], 1)]
+    return graph_of(*outputs)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+def test_recurrent_layers(compiler: str) -> None:
+    made = floats.verify(recurrent(4), floats.NEON, compiler)
+    source = floats.source(made)
+    assert source.count("#if T_NEON") >= 15
+    floats.verify(recurrent(4), floats.NEON, flags=("-DT_PORTABLE",))

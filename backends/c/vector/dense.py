@@ -29,8 +29,18 @@ def split(places: int, most: int) -> list[tuple[int, int]]:
     return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
 
 
-def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, family: type[Tile]) -> list[str]:
-    """Statements that compute a layer from x at `base`, with the tiles of a family."""
+def dense(
+    layer: Layer,
+    x: View,
+    y: View,
+    constants: Constants,
+    base: str,
+    family: type[Tile],
+    to: str = "y",
+    numbers: str = "",
+) -> list[str]:
+    """Statements that compute a layer from x at `base`, with the tiles of a family, and store at `to`. What is known of
+    every channel is a constant, unless `numbers` says where one number for each lies."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     _, _, (dy, dx), _ = layer.window
@@ -45,14 +55,16 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
         groups.setdefault((block.count, block.tile), []).append(block)
     for (_, tiles), group in groups.items():
         weights = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True)
-        numbers = constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
+        known = numbers or constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         one = group[0]
         pieces, rest = tiles.pieces(run)
-        x_at, y_at = f"{base} + {corner(layer, x)}", f"y + {y.offset}"
-        first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, numbers
+        x_at, y_at = f"{base} + {corner(layer, x)}", f"{to} + {y.offset}"
+        first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, known
         if len(group) > 1:
-            w_at, n_at = f"{weights} + b * {one.weights.size}", f"{numbers} + b * {one.numbers.size}"
+            w_at, n_at = f"{weights} + b * {one.weights.size}", f"{known} + b * {one.numbers.size}"
             first = f" + {_firsts([b.first for b in group], constants)}"
+        if numbers:
+            n_at = numbers + first
         if layer.depthwise:  # a channel of results needs that of x
             x_at += first
         calls = []
