@@ -5,7 +5,8 @@
 The layers of bench/arm/kernels.py are compiled for CORE, run under QEMU and priced by the core's pipeline model
 (edgec/hw/arm/trace.py); one constant for each kind of work (WORK in edgec/target_constants.py) is fitted to their
 cycles. Printed are the lines of the target file, and how far the constants are off on every kernel of the networks
-given with --judge, which take no part in the fit. FILE keeps the traces; --record writes those of the other networks to
+given with --judge, which take no part in the fit. FILE keeps the traces, each as long as
+nothing that it follows from changes; --record writes those of the other networks to
 tests/hw/data/arm_kernels.json, where a test holds the target file to them. Needs QEMU, LLVM 19 and a compiler for CORE.
 """
 
@@ -23,12 +24,10 @@ sys.path.insert(0, str(Path(__file__).parent / "arm"))
 
 import kernels
 from numpy.typing import NDArray
+from traces import Traces
 
 from edgec import api
-from edgec.backend import BuildPlan
 from edgec.backends.c import plan
-from edgec.hw.arm.trace import trace
-from edgec.hw.sim.c_steps import executed
 from edgec.options import Options
 from edgec.target import load_target
 from edgec.target_constants import WORK
@@ -42,15 +41,9 @@ RECORD = Path(__file__).parents[1] / "tests/hw/data/arm_kernels.json"
 Row = tuple[str, str, float, dict[str, float]]
 
 
-def traced(name: str, made: BuildPlan, core: str) -> list[Row]:
-    """(graph, kernel, cycles, work) of every kernel."""
-    found = zip(made.kernels, executed(made, core), strict=True)
-    return [(name, k.name, trace(blocks, core).cycles, dict(k.work)) for k, blocks in found]
-
-
 def fitted(rows: list[Row]) -> dict[str, float]:
     """One price for each kind, none negative; vector code and portable code share none."""
-    vectors = [row for row in rows if any(kind.startswith(("dot", "neon")) for kind in row[3])]
+    vectors = [row for row in rows if any(kind.startswith(("dot", "neon", "float")) for kind in row[3])]
     return _fitted(vectors) | _fitted([row for row in rows if row not in vectors])
 
 
@@ -131,17 +124,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
-    kept: dict[str, list[Row]] = json.loads(given.work.read_text()) if given.work and given.work.is_file() else {}
+    traces = Traces(given.work)
     target = load_target(given.core)
     graphs = {name: plan(kernels.graph(name), target, {"name": "net"}) for name in kernels.GRAPHS}
     others = {Path(m).stem: api.plan(api.compile_model(m, given.core, Options(batch=1))) for m in given.judge}
-    rows: dict[str, list[Row]] = {}
-    for name, made in {**graphs, **others}.items():
-        if name not in kept:
-            kept[name] = traced(name, made, given.core)
-            if given.work:
-                given.work.write_text(json.dumps(kept) + "\n")
-        rows[name] = [(r[0], r[1], r[2], dict(k.work)) for r, k in zip(kept[name], made.kernels, strict=True)]
+    rows: dict[str, list[Row]] = {
+        name: [(name, k.name, c, dict(k.work)) for k, c in zip(made.kernels, traces.cycles(made, given.core), strict=True)]
+        for name, made in {**graphs, **others}.items()
+    }
     mine = [row for name in graphs for row in rows[name]]
     prices = fitted(mine)
     margin = bars(mine, prices)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.fp32 import recurrent
@@ -23,6 +24,8 @@ from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
+from edgec.backends.c.neon.depthwise import NeonWindow
+from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.vector.dense import geometry, split
 from edgec.backends.c.vector.depthwise import firsts
@@ -53,7 +56,11 @@ from edgec.ops import (
 )
 
 CHAINS = 4
-"""Sums that have to be under way at the same time to keep the multipliers busy; fewer take as long as these."""
+"""Products of bytes that have to be under way at the same time to keep the multipliers busy."""
+SUMS = 8
+"""As many sums of binary32: two multiply-adds begin in a cycle, and each takes four."""
+MOST_UNROLLED = 8
+"""Places of a row that compilers unroll."""
 
 
 def multiplications(op: Op) -> int:
@@ -73,15 +80,15 @@ def multiplications(op: Op) -> int:
 
 def work(schedule: Schedule, step: Step) -> dict[str, float]:
     """Counts by kind for one step."""
-    found: Counter[str] = Counter()
+    found: Counter[str] = Counter()  # some kinds in halves
     if step.layer is not None:
         _vectors(found, schedule, step, step.layer)
     elif step.family is not None:
         _recurrent(found, step.ops[0])
     else:
         found["step"] += 1
-        found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
-        found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
+        _moved(found, step.results)
+        _moved(found, step.reads, by_elements=step.anchor is None)
         y = schedule.views[step.result]
         if any(y.buffer.halo):
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
@@ -97,20 +104,30 @@ def _portable(found: Counter[str], op: Op, stored: int) -> None:
         found["tap"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
     elif isinstance(op, AvgPool):
-        found["pool"] += _visited(op)
+        found["number_sum" if op.x.format.is_float else "pool"] += _visited(op)
         found["mean"] += size
     elif isinstance(op, MaxPool):
-        found["max"] += _visited(op)
+        found["number_max" if op.x.format.is_float else "max"] += _visited(op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
-    elif isinstance(op, Softmax):  # twice the exponential of every element; that of the largest, exp(0), is quick
-        found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
+    elif isinstance(op, Softmax):  # twice the exponential of every element; the largest, exp(0), is four times as quick
+        found["double"] += 2 * size - 1.5 * (size // max(op.shape[op.axis], 1))
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
         found["double"] += size
     elif isinstance(op, Requantize | Quantize | Dequantize):
         found["rescale"] += size
     elif isinstance(op, ELEMENTWISE):
-        found["element"] += size
+        found["number_op" if op.operands[0].format.is_float else "element"] += size
+
+
+def _moved(found: Counter[str], tensors: Iterable[Op], by_elements: bool = True) -> None:
+    """What a step reads or writes. Numbers that are read otherwise than one for each result are counted there."""
+    for op in tensors:
+        size = op.tensor.size * op.format.dtype.itemsize
+        if not op.format.is_float:
+            found["byte"] += size
+        elif by_elements:
+            found["number"] += size / 4
 
 
 def _terms(op: Op) -> int:
@@ -178,7 +195,7 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         x = layer.image(x)
     assert x is not None and y is not None
     if isinstance(layer, FloatLayer):
-        _floats(found, layer, x, y)
+        _floats(found, schedule, layer, x, y)
         return
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
@@ -190,36 +207,67 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         _neon(found, layer, x, y)
 
 
-def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
+def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View, y: View) -> None:
     """Multiply-adds of binary32, and what loads and stores around them."""
     if layer.depthwise and FloatWindow.can(layer):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
+        taps = window.rows * window.columns
+        alone = 2 if _alike(schedule, layer, y) else 1
         blocks = len(firsts(len(layer.weights), FloatWindow.BLOCK))
-        paired = len(layer.weights) < FloatWindow.BLOCK
-        places = y.shape[2] * (-(-y.shape[3] // 2) if paired else y.shape[3])
-        found["float"] += blocks * places * window.rows * window.columns
+        places = y.shape[3]
         for together, count in split(y.shape[2], FloatWindow.most_rows(layer)):
-            rows = window.rows + window.down * (together - 1)
-            found["float_load"] += blocks * count * rows * window.advance * places // y.shape[2]
-        found["float_store"] += blocks * places
-        found["float_call"] += blocks
+            done, rows = blocks * count, window.rows + window.down * (together - 1)
+            found["float_window"] += done * places * taps * together
+            found["float_chain"] += done * places * taps * max(SUMS - together * alone, 0)
+            found["float_column"] += done * rows * (window.advance * places + window.columns - window.advance)
+            found["float_result"] += done * places * together
+            found["float_row"] += done
+            found["float_call"] += blocks
     elif not layer.depthwise and fp32.by_winograd(layer, y):
         found["float_winograd"] += round(float_winograd_cost(layer, y))
     else:
         rows, places, *_ = geometry(layer, x, y)
         tap_rows, columns, run = runs(layer)
         tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
-        numbers = tap_rows * columns * (1 if layer.depthwise else run)
+        run, taps = (1 if layer.depthwise else run), tap_rows * columns
         for block in tile.blocks(layer, tile.block(places)):
             for count, n in split(places, tile.most_places(run, block.vectors)):
-                tiles = rows * n
-                found["float"] += tiles * numbers * count * block.vectors
-                found["float_load"] += (
-                    tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
-                )
-                found["float_store"] += tiles * count * block.vectors
-                found["float_call"] += rows
-                found["float_tile"] += tiles * (1 + tap_rows * columns)
+                _float_tiles(found, tile, rows, n, taps, run, count, block.vectors)
+                found["float_call"] += 1
+
+
+def _alike(schedule: Schedule, layer: FloatLayer, y: View) -> bool:
+    """Whether all depthwise layers like this one have rows of as few places: compilers unroll the loop then, and places
+    overlap."""
+    others = (step for step in schedule.steps if isinstance(step.layer, FloatLayer) and step.layer.depthwise)
+    widths = {
+        schedule.views[step.result].shape[-1]
+        for step in others
+        if step.layer is not None and (step.layer.window[:3], step.layer.clamp) == (layer.window[:3], layer.clamp)
+    }
+    return widths == {y.shape[3]} and y.shape[3] <= MOST_UNROLLED
+
+
+def _float_tiles(
+    found: Counter[str], tile: type[FloatTile], rows: int, n: int, taps: int, run: int, count: int, vectors: int
+) -> None:
+    """`rows` rows of `n` tiles of `count` places and so many vectors, with `taps` runs each."""
+    tiles, sums = rows * n, count * vectors
+    pieces = tile.pieces(run)[0]
+    whole = tile.turn(pieces, sums)
+    found["float"] += tiles * taps * run * sums
+    found["float_idle"] += tiles * taps * run * max(SUMS - sums, 0)
+    if issubclass(tile, TapTile):
+        found["float_load"] += tiles * taps * (1 + count)
+    else:
+        found["float_four"] += tiles * taps * run * (vectors // 4)
+        found["float_load"] += tiles * taps * (run * (vectors % 4) + count * -(-run // 4))
+    found["float_number"] += tiles * taps * run
+    found["float_turn"] += tiles * taps * (pieces // whole if whole else 0)
+    found["float_store"] += tiles * sums
+    found["float_run"] += tiles * taps
+    found["float_tile"] += tiles
+    found["float_line"] += rows
 
 
 def _recurrent(found: Counter[str], op: Op) -> None:
@@ -227,15 +275,14 @@ def _recurrent(found: Counter[str], op: Op) -> None:
     assert isinstance(op, Rnn | Gru | Lstm)
     times, units = op.x.shape[0] * op.x.shape[1], op.h.shape[1]
     for outputs, inputs in recurrent.products(op):
-        vectors = -(-outputs // LANES)
-        found["float"] += times * vectors * inputs
-        found["float_load"] += times * (vectors * inputs + -(-vectors // 8) * -(-inputs // 4))
-        found["float_store"] += times * vectors
-        found["float_call"] += times * -(-vectors // 8)
-        found["float_tile"] += times * -(-vectors // 8)
-    found["element"] += times * (op.x.shape[2] + 2 * units)
+        vectors, most = -(-outputs // LANES), FloatTile.block(1)
+        for n, count in ((most, vectors // most), (vectors % most, 1)):
+            for _ in range(count if n else 0):
+                _float_tiles(found, FloatTile, times, 1, 1, inputs, 1, n)
+                found["float_call"] += times
+    found["unit"] += times * (op.x.shape[2] + 2 * units)
     functions = {Rnn: 1, Gru: 3, Lstm: 5}[type(op)]
-    found["double"] += times * units * functions
+    found["function"] += times * units * functions
 
 
 def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:
@@ -244,23 +291,44 @@ def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> Non
     advance = 2 if paired else layer.window[1][1]
     steps = -(-places // 2) if paired else places
     done = len(firsts(len(layer.weights), ByteWindow.BLOCK)) * rows
-    found["dot" if family == "dot" else "neon_window"] += done * steps * 3 * LANES
+    if family == "dot":
+        found["dot"] += done * steps * 3 * LANES
+    else:  # products of bytes, and additions of as many as fit into 16 bits
+        found["neon_window"] += done * steps * (2 * 9 + LANES * -(-9 // NeonWindow.depth_of(layer.weights)))
     found[f"{family}_column"] += done * (steps * advance + 3 - advance)
     found[f"{family}_rescale"] += done * steps * _rescaling(layer, LANES)
     found[f"{family}_row"] += done
 
 
 def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
-    """Instructions as the family itself counts them to choose between its loops."""
     if neon.by_winograd(layer, y):
         found["neon_winograd"] += round(winograd.cost(layer, y))
         return
     rows, places, *_ = geometry(layer, x, y)
-    vectors = -(-len(layer.weights) // LANES)
-    tile = neon.tile_of(layer, places)
-    found[f"neon_{tile.FAMILY}"] += round(rows * places * vectors * neon.costs(layer, places)[tile])
-    found["neon_rescale"] += rows * places * _rescaling(layer, vectors)
-    found["neon_call"] += rows * -(-vectors // LANES)
+    tap_rows, columns, run = runs(layer)
+    taps, kind = tap_rows * columns, neon.tile_of(layer, places)
+    for block in kind.blocks(layer, kind.block(places)):
+        tile, channels = block.tile, LANES * block.vectors
+        pieces, rest = tile.pieces(run)
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles = rows * n
+            if issubclass(tile, PairTile):
+                chains = taps * (pieces + (rest > 0)) * channels  # of products in 16 bits, for each place
+                found["neon_pair"] += tiles * count * (taps * (pieces * tile.DEPTH + rest) * channels + chains)
+                found["neon_idle"] += tiles * chains * max(CHAINS - count, 0)
+                vectors = pieces * -(-tile.DEPTH // 2) + -(-rest // 2)
+                found["neon_load"] += tiles * taps * (channels + count) * vectors
+                found["neon_rescale"] += tiles * count * block.vectors * LANES  # pairwise additions
+            else:
+                found["neon_lane"] += tiles * taps * run * count * block.vectors
+                found["neon_load"] += tiles * taps * (run * -(-block.vectors // 2) + 2 * count * -(-run // 8))
+            whole = tile.turn(pieces, count * block.vectors)
+            found["neon_turn"] += tiles * taps * (pieces // whole if whole else 0)
+            found["neon_rescale"] += tiles * count * _rescaling(layer, block.vectors)
+            found["neon_run"] += tiles * taps
+            found["neon_tile"] += tiles
+            found["neon_call"] += 1
+            found["neon_line"] += rows
 
 
 def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
@@ -270,10 +338,11 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     for block in DotTile.blocks(layer, DotTile.block(places)):
         for count, n in split(places, DotTile.most_places(run, block.vectors)):
             tiles = rows * n
-            found["dot_call"] += rows
-            dots = quads * max(count * block.vectors, CHAINS)
-            found["dot"] += tiles * taps * dots
-            found["dot_load"] += tiles * taps * max(quads * block.vectors + loads * count - dots, 0)
+            found["dot_call"] += 1
+            found["dot_line"] += rows
+            found["dot"] += tiles * taps * quads * count * block.vectors
+            found["dot_load"] += tiles * taps * (quads * block.vectors + loads * count)
+            found["dot_word"] += tiles * taps * quads
             found["dot_rescale"] += tiles * count * _rescaling(layer, block.vectors)
             whole = DotTile.turn(run // 16, count * block.vectors)
             found["dot_turn"] += tiles * taps * (run // 16 // whole if whole else 0)

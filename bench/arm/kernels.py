@@ -18,13 +18,17 @@ from edgec.ops import (
     Conv,
     Dense,
     Dequantize,
+    Get,
+    Gru,
     Input,
+    Lstm,
     MaxPool,
     Mul,
     Op,
     Quantize,
     Relu,
     Requantize,
+    Rnn,
     Softmax,
     Transpose,
 )  # fmt: skip
@@ -43,8 +47,11 @@ def _input(shape: tuple[int, ...], name: str, fmt: Affine | None = CODES) -> Op:
     return Relu(Transpose(x, FIRST) if len(shape) == 4 else x, loc=(f"{name}_in",))
 
 
-def _codes(rng: np.random.Generator, *shape: int) -> Constant:
-    return Constant(rng.integers(-127, 128, shape).astype(np.int8), type=TensorType(Affine(S8, (0.01,), (0,)), shape))
+def _codes(rng: np.random.Generator, *shape: int, small: bool = False) -> Constant:
+    codes = rng.integers(-127, 128, shape)
+    if small:
+        codes = np.clip(np.round(rng.normal(0, 30, shape)), -127, 127)
+    return Constant(codes.astype(np.int8), type=TensorType(Affine(S8, (0.01,), (0,)), shape))
 
 
 def _floats(rng: np.random.Generator, *shape: int) -> Constant:
@@ -69,32 +76,35 @@ def conv(
     stride: int = 1,
     relu: bool = True,
     first: bool = False,
+    small: bool = False,
 ) -> Layer:
-    """`first`: it reads the input itself, which dot-product code copies."""
+    """`first`: it reads the input itself, which dot-product code copies, as layers of few channels do. `small`: weights as trained ones are, few of
+    them large."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((1, inputs, height, width), name)
-        x = x.operands[0] if first else x
+        x = x.operands[0] if first or inputs < 4 else x
         pad = kernel // 2
-        y = Conv(
-            x, _codes(rng, outputs, inputs, kernel, kernel), strides=(stride, stride), pads=(pad,) * 4, loc=(name,)
-        )
+        w = _codes(rng, outputs, inputs, kernel, kernel, small=small)
+        y = Conv(x, w, strides=(stride, stride), pads=(pad,) * 4, loc=(name,))
         return _rescaled(rng, y, name, relu)
 
     return make
 
 
-def depthwise(channels: int, height: int, width: int, stride: int = 1, relu: bool = True) -> Layer:
+def depthwise(
+    channels: int, height: int, width: int, stride: int = 1, relu: bool = True, small: bool = False
+) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((1, channels, height, width), name)
-        w = _codes(rng, channels, 1, 3, 3)
+        w = _codes(rng, channels, 1, 3, 3, small=small)
         y = Conv(x, w, strides=(stride, stride), pads=(1, 1, 1, 1), groups=channels, loc=(name,))
         return _rescaled(rng, y, name, relu)
 
     return make
 
 
-def chain(channels: int, outputs: int, height: int, width: int) -> Layer:
+def chain(channels: int, outputs: int, height: int, width: int, small: bool = False) -> Layer:
     """Pointwise, depthwise, pointwise, window: results with the margins that the next one reads."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
@@ -103,7 +113,7 @@ def chain(channels: int, outputs: int, height: int, width: int) -> Layer:
             [(outputs, 1, 1), (outputs, 3, outputs), (outputs, 1, 1), (channels, 3, 1)]
         ):
             inputs = y.shape[1]
-            w, label = _codes(rng, o, inputs // groups, kernel, kernel), f"{name}_{k}"
+            w, label = _codes(rng, o, inputs // groups, kernel, kernel, small=small), f"{name}_{k}"
             y = Conv(y, w, pads=(kernel // 2,) * 4, groups=groups, loc=(label,))
             y = _rescaled(rng, y, label, True)
         return y
@@ -123,9 +133,9 @@ def portable(channels: int, size: int, kernel: int, groups: int) -> Layer:
     return make
 
 
-def dense(inputs: int, outputs: int, relu: bool = True) -> Layer:
+def dense(inputs: int, outputs: int, relu: bool = True, small: bool = False) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
-        y = Dense(_input((1, inputs), name), _codes(rng, outputs, inputs), loc=(name,))
+        y = Dense(_input((1, inputs), name), _codes(rng, outputs, inputs, small=small), loc=(name,))
         return _rescaled(rng, y, name, relu)
 
     return make
@@ -169,27 +179,117 @@ def ends(size: int) -> Layer:
     return make
 
 
-def float_conv(inputs: int, outputs: int, size: int, kernel: int, groups: int = 1) -> Layer:
+def float_conv(
+    inputs: int,
+    outputs: int,
+    height: int,
+    width: int,
+    kernel: int | tuple[int, int],
+    stride: int = 1,
+    relu: bool = True,
+    groups: int = 1,
+    dilation: int = 1,
+) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
-        x = _input((1, inputs, size, size), name, None)
-        w, pad = _floats(rng, outputs, inputs // groups, kernel, kernel), kernel // 2
-        return Relu(Conv(x, w, _floats(rng, outputs), pads=(pad,) * 4, groups=groups, loc=(name,)), loc=(name,))
+        x = _input((1, inputs, height, width), name, None)
+        x = x.operands[0] if inputs < 4 else x
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        pads = tuple(dilation * (k // 2) for k in sides) * 2
+        w = _floats(rng, outputs, inputs // groups, *sides)
+        y = Conv(x, w, _floats(rng, outputs), (stride,) * 2, pads, (dilation,) * 2, groups, loc=(name,))
+        return Relu(y, loc=(name,)) if relu else y
 
     return make
 
 
-def float_dense(inputs: int, outputs: int) -> Layer:
+def float_chain(channels: int, outputs: int, height: int, width: int) -> Layer:
+    """Pointwise, depthwise, pointwise, window, as `chain`."""
+
     def make(rng: np.random.Generator, name: str) -> Op:
-        x = _input((1, inputs), name, None)
-        return Relu(Dense(x, _floats(rng, outputs, inputs), _floats(rng, outputs), loc=(name,)), loc=(name,))
+        y = _input((1, channels, height, width), name, None)
+        for k, (o, kernel, groups) in enumerate(
+            [(outputs, 1, 1), (outputs, 3, outputs), (outputs, 1, 1), (channels, 3, 1)]
+        ):
+            w, label = _floats(rng, o, y.shape[1] // groups, kernel, kernel), f"{name}_{k}"
+            y = Conv(y, w, _floats(rng, o), pads=(kernel // 2,) * 4, groups=groups, loc=(label,))
+            y = Relu(y, loc=(label,))
+        return y
+
+    return make
+
+
+def float_row(inputs: int, outputs: int, length: int, kernel: int, stride: int = 1, groups: int = 1) -> Layer:
+    """A one-dimensional convolution."""
+
+    def make(rng: np.random.Generator, name: str) -> Op:
+        x = Input(name, type=TensorType(F32, (1, length, inputs)))
+        y = Relu(Transpose(x, (0, 2, 1)), loc=(f"{name}_in",))
+        w = _floats(rng, outputs, inputs // groups, kernel)
+        y = Conv(y, w, _floats(rng, outputs), (stride,), (kernel // 2,) * 2, groups=groups, loc=(name,))
+        return Relu(y, loc=(name,))
+
+    return make
+
+
+def float_dense(inputs: int, outputs: int, rows: int = 1, relu: bool = True) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        x = _input((rows, inputs), name, None)
+        y = Dense(x, _floats(rng, outputs, inputs), _floats(rng, outputs), loc=(name,))
+        return Relu(y, loc=(name,)) if relu else y
+
+    return make
+
+
+def recurrent(kind: type[Rnn | Gru | Lstm], inputs: int, units: int, steps: int) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        x = _input((steps, 1, inputs), name, None)
+        gates = {Rnn: 1, Gru: 3, Lstm: 4}[kind] * units
+        w, r = (Constant(c.data * np.float32(0.1), type=c.type) for c in (_floats(rng, gates, n) for n in (inputs, units)))
+        b, h = _floats(rng, gates), _floats(rng, 1, units)
+        op = Lstm(x, w, r, b, h, h, loc=(name,)) if kind is Lstm else kind(x, w, r, b, h, loc=(name,))
+        return Get(op, 0)
 
     return make
 
 
 def scaled(channels: int, size: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
-        one, other = (_input((1, channels, size, size), f"{name}{k}", None) for k in "ab")
+        one, other = (_input((1, channels, size, size), f"{name}{k}", None).operands[0] for k in "ab")
         return Mul(one, other, loc=(name,))
+
+    return make
+
+
+def float_residual(channels: int, size: int) -> Layer:
+    """The sum of two images, and a convolution of it."""
+
+    def make(rng: np.random.Generator, name: str) -> Op:
+        one, other = (_input((1, channels, size, size), f"{name}{k}", None).operands[0] for k in "ab")
+        y = Relu(Add(one, other, loc=(name,)), loc=(name,))
+        w = _floats(rng, channels, channels, 3, 3)
+        return Conv(y, w, _floats(rng, channels), pads=(1, 1, 1, 1), loc=(f"{name}_conv",))
+
+    return make
+
+
+def float_average(channels: int, height: int, width: int) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        x = _input((1, channels, height, width), name, None)
+        return AvgPool(x, (height, width), loc=(name,))
+
+    return make
+
+
+def float_largest(channels: int, size: int) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        return MaxPool(_input((1, channels, size, size), name, None), (2, 2), (2, 2), loc=(name,))
+
+    return make
+
+
+def float_end(size: int) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        return Softmax(_input((1, size), name, None).operands[0], loc=(name,))
 
     return make
 
@@ -208,6 +308,7 @@ GRAPHS: dict[str, list[Layer]] = {
         conv(1, 48, 32, 8, 7),
     ],
     "chains": [chain(16, 32, 20, 20), chain(48, 48, 9, 13), chain(64, 64, 30, 5), chain(32, 96, 6, 6)],
+    "short_chains": [chain(8, 16, 30, 30), chain(8, 24, 13, 17), chain(4, 20, 12, 12)],
     "inputs": [
         conv(3, 8, 48, 48, 3, 2, first=True), conv(3, 16, 24, 24, 3, first=True), conv(1, 16, 30, 21, 5, 2, first=True),
         conv(1, 48, 40, 8, 3, first=True), conv(4, 16, 18, 18, 1, first=True), conv(3, 24, 33, 33, 5, 2, first=True),
@@ -227,9 +328,77 @@ GRAPHS: dict[str, list[Layer]] = {
         average(48, 20, 6), average(96, 6, 6), average(240, 4, 4), average(64, 10, 8),
         largest(16, 24), largest(48, 8), ends(4), ends(16), ends(40),
     ],
+    "small": [
+        conv(8, 24, 40, 40, 1, small=True), conv(24, 48, 18, 18, 1, small=True), conv(64, 64, 24, 6, 1, small=True),
+        conv(96, 96, 7, 7, 1, small=True), conv(160, 192, 4, 4, 1, relu=False, small=True),
+        conv(256, 240, 3, 3, 1, small=True), conv(16, 32, 28, 28, 3, 2, small=True),
+        conv(32, 48, 12, 12, 3, 2, relu=False, small=True), conv(32, 64, 16, 16, 1, 2, small=True),
+        conv(48, 64, 7, 7, 3, 2, small=True),
+    ],
+    "small_chains": [
+        chain(16, 32, 20, 20, small=True), chain(48, 48, 9, 13, small=True), chain(64, 64, 30, 5, small=True),
+        chain(32, 96, 6, 6, small=True),
+    ],
+    "small_depthwise": [
+        depthwise(16, 30, 30, small=True), depthwise(32, 20, 20, 2, small=True), depthwise(64, 20, 5, small=True),
+        depthwise(96, 10, 10, 2, small=True), depthwise(128, 6, 6, small=True), depthwise(240, 3, 3, small=True),
+    ],
+    "small_dense": [
+        dense(512, 96, small=True), dense(160, 128, small=True), dense(128, 96, small=True), dense(96, 8, small=True),
+        dense(144, 512, relu=False, small=True), dense(48, 10, relu=False, small=True),
+        dense(200, 2, relu=False, small=True), dense(64, 16, small=True), dense(8, 160), dense(16, 64), dense(24, 40),
+        dense(320, 4, relu=False), dense(56, 12, relu=False), dense(80, 20),
+    ],
     "floats": [
-        float_conv(3, 16, 24, 3), float_conv(16, 24, 16, 3), float_conv(32, 48, 10, 1), float_conv(48, 48, 10, 3, 48),
-        float_dense(256, 64), float_dense(64, 128), scaled(16, 20), scaled(48, 9),
+        scaled(16, 20), scaled(48, 9), float_residual(16, 24), float_residual(48, 10), float_residual(32, 7),
+        float_average(48, 20, 6), float_average(96, 6, 6), float_average(240, 4, 4), float_average(64, 10, 8),
+        float_average(160, 3, 3), float_largest(16, 24), float_largest(48, 8), float_end(3), float_end(16), float_end(40),
+    ],
+    "float_pointwise": [
+        float_conv(8, 24, 20, 20, 1), float_conv(16, 32, 20, 12, 1), float_conv(48, 48, 13, 5, 1),
+        float_conv(32, 48, 10, 10, 1), float_conv(64, 64, 12, 6, 1, relu=False), float_conv(96, 96, 7, 7, 1),
+        float_conv(128, 144, 5, 5, 1), float_conv(160, 192, 4, 4, 1), float_conv(256, 240, 3, 3, 1),
+        float_conv(32, 64, 16, 16, 1, 2), float_conv(20, 20, 9, 11, 1, relu=False), float_conv(40, 10, 6, 9, 1),
+    ],
+    "float_windows": [
+        float_conv(3, 8, 32, 32, 3, 2), float_conv(3, 16, 24, 24, 3), float_conv(1, 32, 40, 12, 5, 2),
+        float_conv(16, 32, 20, 20, 3, 2), float_conv(32, 48, 12, 12, 3, 2, relu=False), float_conv(8, 8, 16, 16, 3),
+        float_conv(1, 48, 32, 8, (9, 3), 2), float_conv(24, 20, 10, 10, 3), float_conv(144, 32, 5, 5, 3),
+        float_conv(12, 16, 14, 14, 5), float_conv(16, 24, 12, 12, 3, dilation=2),
+    ],
+    "float_patches": [
+        float_conv(16, 16, 24, 24, 3), float_conv(32, 32, 14, 14, 3), float_conv(48, 64, 10, 10, 3),
+        float_conv(64, 64, 7, 7, 3), float_conv(16, 48, 9, 21, 3, relu=False), float_conv(96, 32, 8, 6, 3),
+    ],
+    "float_chains": [
+        float_chain(16, 32, 20, 20), float_chain(48, 48, 9, 13), float_chain(64, 64, 20, 5), float_chain(32, 96, 6, 6),
+    ],
+    "float_short_chains": [
+        float_chain(8, 16, 24, 24), float_chain(8, 24, 13, 17), float_chain(4, 20, 12, 12),
+    ],
+    "float_depthwise": [
+        float_conv(n, n, h, w, k, s, groups=n, dilation=d) for n, h, w, k, s, d in (
+            (8, 24, 24, 3, 1, 1), (16, 24, 24, 3, 2, 1), (24, 22, 22, 3, 1, 1), (48, 20, 20, 3, 2, 1),
+            (64, 12, 6, 3, 1, 1), (96, 10, 10, 3, 1, 1), (128, 7, 7, 3, 2, 1), (240, 4, 4, 3, 1, 1),
+            (32, 12, 12, 5, 1, 1), (48, 9, 9, 5, 2, 1), (16, 14, 14, 3, 1, 2), (256, 3, 3, 3, 1, 1),
+        )
+    ],
+    "float_alone": [float_conv(48, 48, 14, 5, 3, groups=48)],
+    "float_alone_8": [float_conv(32, 32, 8, 8, 3, groups=32)],
+    "float_alone_14": [float_conv(24, 24, 14, 14, 3, groups=24)],
+    "float_rows": [
+        float_row(16, 32, 64, 3), float_row(1, 16, 200, 9, 2), float_row(32, 32, 50, 5), float_row(64, 24, 24, 1),
+        float_row(40, 64, 49, 3, 2), float_row(32, 32, 60, 5, groups=32), float_row(48, 48, 31, 3, groups=48),
+    ],
+    "float_dense": [
+        float_dense(640, 96), float_dense(160, 128), float_dense(128, 128), float_dense(128, 8), float_dense(8, 128),
+        float_dense(144, 512, relu=False), float_dense(64, 12, relu=False), float_dense(200, 2, relu=False),
+        float_dense(256, 64), float_dense(32, 64, 10), float_dense(64, 48, 7), float_dense(96, 32, 2),
+        float_dense(50, 30),
+    ],
+    "recurrent": [
+        recurrent(Rnn, 16, 32, 8), recurrent(Rnn, 40, 64, 5), recurrent(Gru, 10, 20, 6), recurrent(Gru, 40, 64, 4),
+        recurrent(Lstm, 12, 16, 8), recurrent(Lstm, 40, 64, 4), recurrent(Lstm, 64, 33, 4),
     ],
 }  # fmt: skip
 
