@@ -8,13 +8,14 @@ registers. Steps run in the order of their last op.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edgec.backends.c.family import Family, matched
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import decided, room_of
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
 from edgec.formats import F16, F32, TensorType, TupleType
@@ -175,8 +176,9 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code."""
+def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), winograd: str = "auto") -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `winograd` one of
+    `edgec.options.WINOGRAD`."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -190,6 +192,8 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         direct.setdefault(op, label)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
+    orders = decided({op: f.orders(layer) for op, (f, layer) in chosen.items()}, winograd, room_of(graph))
+    chosen |= {op: (chosen[op][0], replace(chosen[op][1], winograd=order)) for op, order in orders.items()}
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []

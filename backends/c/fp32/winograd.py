@@ -12,8 +12,8 @@ from edgec.backends.c.fp32 import finish
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import weights
 from edgec.backends.c.vector.layer import Layer
-from edgec.backends.c.vector.winograd import BLOCK, TOGETHER, Arithmetic, Winograd, transformed
-from edgec.backends.c.view import View
+from edgec.backends.c.vector.order import Prices
+from edgec.backends.c.vector.winograd import BLOCK, TOGETHER, Arithmetic, Winograd, blocks_of, transformed, vectors
 
 MOST_CHANNELS = 128
 """Of x. The error grows with the square root of their number: 6e-6 of a tensor's largest number for 80 channels of
@@ -23,14 +23,17 @@ FLOATS = Arithmetic("float32x4_t", "f32", fused=True)
 
 @dataclass(frozen=True)
 class FloatWinograd(Winograd):
-    """Weights are transformed in binary64 and rounded once."""
+    """Weights that are stored transformed are so in binary64 and rounded once. Those that are transformed in every
+    inference are divided by 24 * 24 beforehand, which is rounded once, too."""
 
     FAMILY = "float_winograd"
     TYPES = ("float", "float", "float")
     NUMBER = "float"
     GROUP = 4
     BYTES = (4, 4, 4)
-    MOST_BYTES = 1 << 20
+    MOST_STORED = 1 << 20
+    MOST_SCRATCH = 1 << 17
+    PRICES = Prices(group=230, products=77, patch=4 * 200, weights=2200)
     INNER = OUTER = FLOATS
     FACTS = ("float_plane", *finish.FACTS)
 
@@ -39,16 +42,20 @@ class FloatWinograd(Winograd):
         return cls(layer.clamp)
 
     @classmethod
-    def can(cls, layer: Layer, y: View) -> bool:
-        return layer.weights.shape[3] <= MOST_CHANNELS and super().can(layer, y)
+    def can(cls, layer: Layer) -> bool:
+        return layer.weights.shape[3] <= MOST_CHANNELS and super().can(layer)
 
     @classmethod
     def facts(cls, layer: FloatLayer) -> list[str]:
         return layer.facts()
 
     @classmethod
+    def stored(cls, layer: FloatLayer) -> NDArray[np.float32]:
+        return blocks_of((transformed(layer.weights.astype(np.float64)) / 24**2).astype(np.float32), cls.GROUP)
+
+    @classmethod
     def packed(cls, layer: FloatLayer) -> NDArray[np.float32]:
-        return (transformed(layer.weights.astype(np.float64)) / 24**2).astype(np.float32)
+        return vectors((layer.weights.astype(np.float64) / 24**2).astype(np.float32), cls.GROUP)
 
     def numbers(self, layer: FloatLayer) -> NDArray[np.float32]:
         """The bias."""
@@ -80,8 +87,3 @@ class FloatWinograd(Winograd):
     def finish(self, sums: Sequence[str], stores: Sequence[str]) -> list[str]:
         values = (finish.clamped(f"vaddq_f32({s}, bias)", self.clamp) for s in sums)
         return [f"vst1q_f32({to}, {value});" for to, value in zip(stores, values, strict=True)]
-
-
-def cost(layer: FloatLayer, y: View) -> float:
-    """Instructions, roughly."""
-    return FloatWinograd.cost(layer, y, group=230, products=77, patch=4 * 200)

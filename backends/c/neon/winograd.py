@@ -1,7 +1,7 @@
 """Winograd's F(4 x 4, 3 x 3) in exact integers, for convolutions of bytes.
 
 Weights are transformed times 24 in each direction, which keeps them within 16 bits, as the transformed activations are.
-All sums are taken modulo 2^32, so that they are 576 = 9 * 64 times the true ones modulo 2^32; times the inverse of 9
+That is done here or, with the same numbers, in every inference. All sums are taken modulo 2^32, so that they are 576 = 9 * 64 times the true ones modulo 2^32; times the inverse of 9
 they are 64 times the true ones, exactly, as long as these stay below 2^25. The factor 64 goes into the shift of the
 rescaling.
 """
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from edgec.backends.c.int8.finish import finished
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.vector.layer import Layer
-from edgec.backends.c.vector.winograd import BLOCK, Arithmetic, Winograd, transformed
-from edgec.backends.c.view import View
+from edgec.backends.c.vector.order import Prices
+from edgec.backends.c.vector.winograd import BLOCK, Arithmetic, Winograd, blocks_of, transformed, vectors
 
 SCALE_BITS = 6
 """The sums are 2^6 times too large when they are rescaled."""
@@ -35,7 +35,9 @@ class ByteWinograd(Winograd):
     NUMBER = "int32_t"
     GROUP = 8
     BYTES = (1, 2, 4)
-    MOST_BYTES = 1 << 19
+    MOST_STORED = 1 << 19
+    MOST_SCRATCH = 1 << 16
+    PRICES = Prices(group=340, products=141, patch=4 * 260, weights=2300)
     INNER = Arithmetic("int16x8_t", "s16")
     OUTER = Arithmetic("int32x4_t", "s32")
     FACTS = ("plane", ", the zero point and the clamp", "  int16_t zero;\n  int8_t lo, hi;\n")
@@ -48,8 +50,8 @@ class ByteWinograd(Winograd):
         return cls(layer.clamp, common + SCALE_BITS if common and common + SCALE_BITS <= 16 else 0)
 
     @classmethod
-    def can(cls, layer: Layer, y: View) -> bool:
-        if not super().can(layer, y):
+    def can(cls, layer: Layer) -> bool:
+        if not super().can(layer):
             return False
         weights = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1)
         most = 128 * weights.sum(axis=1) + np.abs(layer.bias)
@@ -60,10 +62,14 @@ class ByteWinograd(Winograd):
         return [str(layer.zero), str(layer.lo), str(layer.hi)]
 
     @classmethod
-    def packed(cls, layer: ByteLayer) -> NDArray[np.int16]:
+    def stored(cls, layer: ByteLayer) -> NDArray[np.int16]:
         w = transformed(layer.weights.astype(np.int64))
         assert np.abs(w).max(initial=0) < 1 << 15
-        return w.astype(np.int16)
+        return blocks_of(w.astype(np.int16), cls.GROUP)
+
+    @classmethod
+    def packed(cls, layer: ByteLayer) -> NDArray[np.int8]:
+        return vectors(layer.weights, cls.GROUP)
 
     def numbers(self, layer: ByteLayer) -> NDArray[np.int32]:
         """Bias times 64, multiplier, minus shift."""
@@ -106,8 +112,3 @@ class ByteWinograd(Winograd):
         exact = [f"vmlaq_s32(bias, {name}, inverse)" for name in sums]
         places = [(to, 4) for to in stores]
         return finished(exact, ["multiplier"] * 4, ["shift"] * 4, self.shift, bool(self.clamp), places)
-
-
-def cost(layer: ByteLayer, y: View) -> float:
-    """Instructions, roughly."""
-    return ByteWinograd.cost(layer, y, group=340, products=141, patch=4 * 260)

@@ -2,11 +2,12 @@
 
 After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), with the points 0, 1, -1, 2, -2 and
 infinity. Six by six places of x are transformed, four such patches at a time are multiplied by the transformed weights
-of 16 output channels, and sums are transformed to four by four results.
+of 16 output channels, and sums are transformed to four by four results. `order.py` has the orders in which that is done.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import Order, Prices, Size, least
 from edgec.backends.c.vector.place import corner
 from edgec.backends.c.view import View
 from edgec.ops import Conv
@@ -47,7 +49,7 @@ class Arithmetic:
     fused: bool = False
 
     def __call__(self, function: str, *operands: str) -> str:
-        """A call of `sub`, `add`, `mla` or `mls`."""
+        """A call of `sub`, `add`, `mul`, `mla` or `mls`."""
         name = {"mla": "fma", "mls": "fms"}.get(function, function) if self.fused else function
         return f"v{name}q_{self.end}({', '.join(operands)})"
 
@@ -65,8 +67,11 @@ class Winograd:
     """Channels of a vector of transformed numbers."""
     BYTES: ClassVar[tuple[int, int, int]]
     """Of x, of a transformed number, of a sum."""
-    MOST_BYTES: ClassVar[int]
-    """Of transformed weights: more would not stay in a cache of the second level."""
+    MOST_STORED: ClassVar[int]
+    """Bytes of transformed weights: more would not stay in a cache of the second level."""
+    MOST_SCRATCH: ClassVar[int]
+    """Bytes of working memory where weights are transformed in every inference."""
+    PRICES: ClassVar[Prices]
     INNER: ClassVar[Arithmetic]
     OUTER: ClassVar[Arithmetic]
     """For activations and for results."""
@@ -81,29 +86,32 @@ class Winograd:
         raise NotImplementedError
 
     @classmethod
-    def can(cls, layer: Layer, y: View) -> bool:
+    def can(cls, layer: Layer) -> bool:
         """Whether the method can do a layer, and its result is large enough for a patch."""
-        if not isinstance(layer.op, Conv) or layer.depthwise or len(y.shape) != 4:
+        if not isinstance(layer.op, Conv) or layer.depthwise or len(layer.op.shape) != 4:
             return False
         kernel, strides, dilations, _ = layer.window
         outputs, channels = len(layer.weights), layer.weights.shape[3]
         if (kernel, strides, dilations) != ((3, 3), (1, 1), (1, 1)) or channels % cls.GROUP or outputs % BLOCK:
             return False
-        return min(y.shape[2:]) >= SIDE and cls.BYTES[1] * 36 * outputs * channels <= cls.MOST_BYTES
+        return min(layer.op.shape[2:]) >= SIDE
 
     @classmethod
-    def workspace(cls, layer: Layer) -> int:
-        """Bytes for the transformed activations and the sums of four patches."""
-        return 36 * TOGETHER * (cls.BYTES[1] * layer.weights.shape[3] + cls.BYTES[2] * BLOCK)
-
-    @classmethod
-    def cost(cls, layer: Layer, y: View, group: float, products: float, patch: float) -> float:
-        """Instructions, roughly: those for a `group` of channels of a patch, for the `products` of such a group, 16
-        outputs and four patches at one position, and for the results of 16 outputs of a `patch`."""
-        down, across = patches(y)
-        groups, blocks = layer.weights.shape[3] / cls.GROUP, len(layer.weights) / BLOCK
-        four = TOGETHER * group * groups + blocks * (36 * (products * groups + 28) + TOGETHER * patch)
-        return -(-down * across // TOGETHER) * four
+    def orders(cls, layer: Layer, others: float) -> tuple[Order, ...]:
+        """With stored weights and with computed ones, the best of each, where these take fewer instructions than
+        `others`: those of other loops."""
+        if not cls.can(layer):
+            return ()
+        outputs, channels = len(layer.weights), layer.weights.shape[3]
+        down, across = patches(layer.op.shape)
+        fours = -(-down * across // TOGETHER)
+        _, number, total = cls.BYTES
+        size = Size(channels, cls.GROUP, outputs // BLOCK, fours, number, total, TOGETHER, BLOCK)
+        bytes_stored = number * 36 * outputs * channels
+        found = [least(size.computed(cls.PRICES), cls.MOST_SCRATCH)]
+        if bytes_stored <= cls.MOST_STORED:
+            found.append(size.stored(cls.PRICES, bytes_stored - layer.weights.nbytes))
+        return tuple(order for order in found if order is not None and order.instructions < others)
 
     @classmethod
     def facts(cls, layer: Any) -> list[str]:
@@ -111,8 +119,14 @@ class Winograd:
         raise NotImplementedError
 
     @classmethod
+    def stored(cls, layer: Any) -> NDArray:
+        """Transformed weights [blocks, groups, 36 positions, channels of a group, 16 outputs], in the type that they are
+        multiplied in."""
+        raise NotImplementedError
+
+    @classmethod
     def packed(cls, layer: Any) -> NDArray:
-        """Transformed weights of `transformed`, in the type that they are multiplied in."""
+        """Weights [blocks, channels, vectors, 9, outputs of a vector] as `load` reads them."""
         raise NotImplementedError
 
     def numbers(self, layer: Any) -> NDArray:
@@ -175,6 +189,45 @@ class Winograd:
             "}",
         ]
 
+    def weights(self, g: Sequence[str], out: Sequence[str]) -> list[str]:
+        """Three weights of a row or column transformed: `WEIGHTS` g."""
+        o = self.INNER
+        return [
+            f"{o.vector} {', '.join(out)};",
+            "{",
+            f"  const {o.vector} a = {o('add', g[0], g[2])}, b = {o('mla', g[0], g[2], 'four')};",
+            f"  const {o.vector} c = {o('add', g[1], g[1])};",
+            f"  {out[0]} = {o('mul', g[0], 'six')};",
+            f"  {out[1]} = {o('mul', o('add', 'a', g[1]), 'minus')};",
+            f"  {out[2]} = {o('mul', o('sub', 'a', g[1]), 'minus')};",
+            f"  {out[3]} = {o('add', 'b', 'c')};",
+            f"  {out[4]} = {o('sub', 'b', 'c')};",
+            f"  {out[5]} = {o('mul', g[2], 'six')};",
+            "}",
+        ]
+
+    def weights_function(self) -> str:
+        element, number, _ = self.TYPES
+        lanes, size = self.GROUP, self.GROUP * BLOCK
+        constants = (f"{n} = vdupq_n_{self.INNER.end}({k})" for n, k in (("four", 4), ("six", 6), ("minus", -4)))
+        lines = [
+            f"/* Weights [channel][{BLOCK // lanes}][3][3][{lanes}] transformed, to u[group][position][channel][{BLOCK}]. */",
+            f"NOINLINE_ static void @{self.FAMILY}_weights(const {element} *w, {number} *u, int32_t groups) {{",
+            f"  const {self.INNER.vector} {', '.join(constants)};",
+            f"  for (int32_t g = 0; g < groups; g++, u += {35 * size}) {{",
+            f"    for (int32_t n = 0; n < {size}; n += {lanes}, w += {9 * lanes}, u += {lanes}) {{",
+        ]
+        for j in range(3):
+            g, r = [f"g{i}{j}" for i in range(3)], [f"r{i}{j}" for i in range(6)]
+            loads = (f"{g[i]} = {self.load(f'w + {lanes * (3 * i + j)}')}" for i in range(3))
+            lines.append(f"      const {self.INNER.vector} {', '.join(loads)};")
+            lines += ["      " + line for line in self.weights(g, r)]
+        for i in range(6):
+            r, v = [f"r{i}{j}" for j in range(3)], [f"v{i}{j}" for j in range(6)]
+            lines += ["      " + line for line in self.weights(r, v)]
+            lines += [f"      vst1q_{self.INNER.end}(u + {size * (6 * i + j)}, v{i}{j});" for j in range(6)]
+        return "\n".join([*lines, "    }", "  }", "}"]) + "\n"
+
     def patch_function(self) -> str:
         element, number, _ = self.TYPES
         size = self.GROUP * TOGETHER
@@ -200,26 +253,30 @@ class Winograd:
             lines += [f"    vst1q_{self.INNER.end}(v + {size * (6 * i + j)}, v{i}{j});" for i in range(6)]
         return "\n".join([*lines, "  }", "}"]) + "\n"
 
-    def products_function(self) -> str:
+    def products_function(self, more: bool) -> str:
         _, number, total = self.TYPES
-        size = self.GROUP * TOGETHER
+        size, weights = self.GROUP * TOGETHER, self.GROUP * BLOCK
+        sums = [(f"s{i}{n}", BLOCK * i + 4 * n) for i in range(TOGETHER) for n in range(4)]
+        about = "Sums over all channels for 16 outputs of four patches"
+        if more:
+            about = "The same for further channels, added"
+            start = [f"{', '.join(f'{s} = vld1q_{self.OUTER.end}(m + {at})' for s, at in sums)};"]
+        else:
+            start = [f"{', '.join(s for s, _ in sums)};"]
         lines = [
-            "/* Sums over all channels for 16 outputs of four patches, to m[position][patch][16]. */",
-            f"NOINLINE_ static void @{self.FAMILY}_products(",
-            f"    const {number} *v, const {number} *w, {total} *m, int32_t groups) {{",
-            f"  for (int32_t p = 0; p < 36; p++, v += {size}, m += {BLOCK * TOGETHER}) {{",
-            f"    const {number} *a = v;",
-            f"    {self.OUTER.vector} {', '.join(f's{i}{n}' for i in range(TOGETHER) for n in range(4))};",
-            *("    " + line for line in self.group(True)),
-            "    for (int32_t g = 1; g < groups; g++) {",
-            f"      a += 36 * {size};",
+            f"/* {about}, to m[position][patch][16]. */",
+            f"NOINLINE_ static void @{self.FAMILY}_{'more' if more else 'products'}(",
+            f"    const {number} *v, const {number} *u, {total} *m, int32_t groups) {{",
+            f"  for (int32_t p = 0; p < 36; p++, v += {size}, u += {weights}, m += {BLOCK * TOGETHER}) {{",
+            f"    const {number} *a = v, *w = u;",
+            f"    {self.OUTER.vector} {start[0]}",
+            *([] if more else ["    " + line for line in self.group(True)]),
+            f"    for (int32_t g = {0 if more else 1}; g < groups; g++) {{",
+            *([] if more else [f"      a += {36 * size};", f"      w += {35 * weights};"]),
             *("      " + line for line in self.group(False)),
+            *([f"      a += {36 * size};", f"      w += {35 * weights};"] if more else []),
             "    }",
-            *(
-                f"    vst1q_{self.OUTER.end}(m + {BLOCK * i + 4 * n}, s{i}{n});"
-                for i in range(TOGETHER)
-                for n in range(4)
-            ),
+            *(f"    vst1q_{self.OUTER.end}(m + {at}, {s});" for s, at in sums),
             "  }",
             "}",
         ]
@@ -257,63 +314,131 @@ class Winograd:
         return "\n".join([*lines, "  }", "}"]) + "\n"
 
 
+def blocks_of(weights: NDArray, group: int) -> NDArray:
+    """[O, positions, C] as [blocks, groups, positions, channels of a group, 16 outputs]."""
+    outputs, positions, channels = weights.shape
+    w = weights.reshape(outputs // BLOCK, BLOCK, positions, channels // group, group)
+    return w.transpose(0, 3, 2, 4, 1)
+
+
 def transformed(weights: NDArray) -> NDArray:
-    """Weights [O, 3, 3, C] transformed, times 24 in each direction: [blocks, 36 positions, channels, 16 outputs]."""
+    """Weights [O, 3, 3, C] transformed, times 24 in each direction: [O, 36, C]."""
     w = np.einsum("ai,oijc,bj->oabc", WEIGHTS, weights, WEIGHTS)
-    outputs, _, _, channels = w.shape
-    return w.reshape(outputs // BLOCK, BLOCK, 36, channels).transpose(0, 2, 3, 1)
+    return w.reshape(len(w), 36, -1)
 
 
-def patches(y: View) -> tuple[int, int]:
-    """Patches below each other and beside each other; the last ones may overlap those before."""
-    return -(-y.shape[2] // SIDE), -(-y.shape[3] // SIDE)
+def vectors(weights: NDArray, lanes: int) -> NDArray:
+    """Weights [O, 3, 3, C] as [blocks, channels, vectors, 9, lanes]."""
+    outputs, _, _, channels = weights.shape
+    w = weights.reshape(outputs // BLOCK, BLOCK // lanes, lanes, 9, channels)
+    return w.transpose(0, 4, 1, 3, 2)
+
+
+def patches(shape: Sequence[int]) -> tuple[int, int]:
+    """Patches below each other and beside each other of a result; the last ones may overlap those before."""
+    return -(-shape[2] // SIDE), -(-shape[3] // SIDE)
 
 
 def body(method: Winograd, layer: Layer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`, with memory in `scratch` from byte `work` on."""
+    order = layer.winograd
+    assert order is not None
     outputs, channels = len(layer.weights), layer.weights.shape[3]
-    down, across = patches(y)
-    groups, blocks, most = channels // method.GROUP, outputs // BLOCK, down * across
+    most = math.prod(patches(y.shape))
+    group, family = method.GROUP, method.FAMILY
+    blocks, parts = outputs // BLOCK, channels // order.channels
     name, what, members = method.FACTS
     constants.function(name, STRUCT % (what, members, name))
-    add(constants, f"{method.FAMILY}_patch", method.patch_function())
-    add(constants, f"{method.FAMILY}_products", method.products_function())
+    if not order.stored:
+        add(constants, f"{family}_weights", method.weights_function())
+    add(constants, f"{family}_patch", method.patch_function())
+    add(constants, f"{family}_products", method.products_function(False))
+    if parts > 1:
+        add(constants, f"{family}_more", method.products_function(True))
     add(constants, method.results_name, method.results_function())
-    weights = constants.array(method.packed(layer), as_is=True)
+    weights = constants.array(method.stored(layer) if order.stored else method.packed(layer), as_is=True)
     known = method.numbers(layer)
     table = constants.array(known, as_is=True)
     facts = [x.strides[2], x.strides[3], y.strides[2], y.strides[3], *method.facts(layer)]
-    rows, columns = (
-        _first(f"t{axis}", n, size) for axis, n, size in (("y", down, y.shape[2]), ("x", across, y.shape[3]))
-    )
     _, number, total = method.TYPES
-    wide = method.BYTES[1]
-    begin, sums = (at // method.BYTES[0] for at in (work, work + wide * 36 * TOGETHER * channels))
-    return [
+    kept = order.kept and most > TOGETHER
+    held = channels * -(-most // TOGETHER) if order.kept else order.channels
+    bytes_v = method.BYTES[1] * 36 * TOGETHER * held
+    sums = method.BYTES[2] * 36 * TOGETHER * BLOCK * (-(-most // TOGETHER) if parts > 1 else 1)
+    begins = [at // method.BYTES[0] for at in (work, work + bytes_v, work + bytes_v + sums)]
+    lines = [
         f"static const @{name} t = {{{', '.join(map(str, facts))}}};",
-        f"{number} *v = ({number} *)(void *)(scratch + {begin});",
-        f"{total} *m = ({total} *)(void *)(scratch + {sums});",
-        f"for (int32_t k = 0; k < {most}; k += {TOGETHER}) {{",
-        f"  int32_t to[{TOGETHER}];",
-        f"  for (int32_t i = 0; i < {TOGETHER}; i++) {{ /* behind the last patch comes the last again */",
-        f"    const int32_t n = k + i < {most} ? k + i : {most - 1}, ty = n / {across}, tx = n % {across};",
-        f"    const int32_t row = {rows}, column = {columns};",
-        f"    @{method.FAMILY}_patch({base} + {corner(layer, x)} + row * {x.strides[2]} + column * {x.strides[3]},",
-        f"        v + {method.GROUP} * i, {groups}, &t);",
-        f"    to[i] = {y.offset} + row * {y.strides[2]} + column * {y.strides[3]};",
-        "  }",
-        f"  for (int32_t b = 0; b < {blocks}; b++) {{",
-        f"    @{method.FAMILY}_products(v, {weights} + b * {36 * channels * BLOCK}, m, {groups});",
-        f"    for (int32_t i = 0; i < {TOGETHER}; i++) {{",
-        f"      {method.results_name}(m + {BLOCK} * i, {table} + b * {known[0].size}, y + to[i] + b * {BLOCK}, &t);",
-        "    }",
-        "  }",
-        "}",
+        f"{number} *v = ({number} *)(void *)(scratch + {begins[0]});",
+        f"{total} *m = ({total} *)(void *)(scratch + {begins[1]});",
     ]
+    if not order.stored:
+        lines.append(f"{number} *u = ({number} *)(void *)(scratch + {begins[2]});")
+
+    def each(statements: Sequence[str]) -> list[str]:
+        """For the patches k to k + 3; behind the last comes the last again."""
+        return [
+            f"for (int32_t i = 0; i < {TOGETHER}; i++) {{",
+            *("  " + line for line in _place(y, most)),
+            *("  " + line for line in statements),
+            "}",
+        ]
+
+    def transform(to: str, some: int, at: str = "") -> list[str]:
+        corner_ = f"{base} + {corner(layer, x)} + row * {x.strides[2]} + column * {x.strides[3]}{at}"
+        return each([f"@{family}_patch({corner_},", f"    {to} + {group} * i, {some // group}, &t);"])
+
+    def results(sums_at: str) -> list[str]:
+        to = f"y + {y.offset} + row * {y.strides[2]} + column * {y.strides[3]} + b * {BLOCK}"
+        return each(
+            [f"{method.results_name}({sums_at} + {BLOCK} * i, {table} + b * {known[0].size},", f"    {to}, &t);"]
+        )
+
+    fours = f"for (int32_t k = 0; k < {most}; k += {TOGETHER}) {{"
+    every_block = f"for (int32_t b = 0; b < {blocks}; b++) {{"
+    if order.stored:
+        return [
+            *lines,
+            fours,
+            *("  " + line for line in transform("v", channels)),
+            "  " + every_block,
+            f"    @{family}_products(v, {weights} + b * {36 * channels * BLOCK}, m, {channels // group});",
+            *("    " + line for line in results("m")),
+            "  }",
+            "}",
+        ]
+    some = order.channels
+    groups = some // group
+    if kept:
+        lines += [fours, *("  " + line for line in transform(f"v + k * {36 * channels}", channels)), "}"]
+    elif order.kept:
+        lines += ["{", "  const int32_t k = 0;", *("  " + line for line in transform("v", channels)), "}"]
+    at_v = f"v + k * {36 * channels}" if kept else "v"
+    at_v += f" + c * {36 * TOGETHER * some}" if order.kept and parts > 1 else ""
+    at_m = f"m + k * {36 * BLOCK}" if parts > 1 else "m"
+    first, more = (f"@{family}_{which}({at_v}, u, {at_m}, {groups});" for which in ("products", "more"))
+    inside = [] if order.kept else transform("v", some, f" + c * {some}" * (parts > 1))
+    inside += [first] if parts == 1 else ["if (c == 0) {", "  " + first, "} else {", "  " + more, "}"]
+    inside += results(at_m) if parts == 1 else []
+    block = f"b * {9 * channels * BLOCK}" + f" + c * {9 * some * BLOCK}" * (parts > 1)
+    part = [f"@{family}_weights({weights} + {block}, u, {groups});", fours, *("  " + line for line in inside), "}"]
+    if parts > 1:
+        part = [f"for (int32_t c = 0; c < {parts}; c++) {{", *("  " + line for line in part), "}"]
+        part += [fours, *("  " + line for line in results(at_m)), "}"]
+    return [*lines, every_block, *("  " + line for line in part), "}"]
+
+
+def _place(y: View, most: int) -> list[str]:
+    """Statements that say where the patch k + i begins, of `most`."""
+    down, across = patches(y.shape)
+    rows, columns = (
+        _first(f"n {sign} {across}", n, size) for sign, n, size in (("/", down, y.shape[2]), ("%", across, y.shape[3]))
+    )
+    last = f"k + i < {most} ? k + i : {most - 1}" if most % TOGETHER else "k + i"
+    return [f"const int32_t n = {last}, row = {rows}, column = {columns};"]
 
 
 def _first(index: str, count: int, size: int) -> str:
     """The first row or column of a patch, as an expression."""
     if size % SIDE == 0:
-        return f"{SIDE} * {index}"
-    return f"({index} < {count - 1} ? {SIDE} * {index} : {size - SIDE})"
+        return f"{SIDE} * ({index})"
+    return f"({index} < {count - 1} ? {SIDE} * ({index}) : {size - SIDE})"

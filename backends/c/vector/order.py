@@ -1,0 +1,150 @@
+"""In which order Winograd's method goes over a layer, and whether its transformed weights are stored.
+
+Transformed weights take 4 to 8 times the memory of weights. They may be stored, or be computed in every inference: those of 16
+output channels and of some or all channels of x at a time, in scratch memory, for all patches. Then transformed patches
+are kept, or made again for every 16 output channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edgec.backends.c.constants import narrowest
+from edgec.graph import Graph
+from edgec.ops import Constant, Conv, ConvTranspose, Dense, MatMul
+
+SHARE, ROOM = 0.25, 40_000
+"""Constants may be larger than packed weights by this part of them and these bytes, before `auto` stores no more. The
+code takes up to 20 kB besides: what a model may take is 1.3 times its packed weights and 60 kB."""
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Order:
+    """`stored`: the transformed weights are constants. Else those of `channels` of x and a block of outputs are computed
+    together, and `kept` says whether transformed patches of the whole image are.
+
+    `instructions` are estimated; `scratch` bytes of working memory, and bytes of constants `beyond` packed weights."""
+
+    stored: bool
+    kept: bool
+    channels: int
+    instructions: float
+    scratch: int
+    beyond: int = 0
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Instructions, roughly: of transforming a `group` of channels of a patch; of the `products` of such a group, 16
+    outputs and four patches at one position; of the results of 16 outputs of a `patch`; of transforming the `weights`
+    of a group and 16 outputs."""
+
+    group: float
+    products: float
+    patch: float
+    weights: float
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a layer: channels of x in groups of `group`, blocks of outputs, patches in fours; bytes of a transformed number
+    and of a sum; how many patches and outputs are done together."""
+
+    channels: int
+    group: int
+    blocks: int
+    fours: int
+    number: int
+    sum: int
+    together: int
+    block: int
+
+    def stored(self, prices: Prices, beyond: int) -> Order:
+        """Stored weights: four patches at a time, all outputs."""
+        instructions = self._instructions(prices, self.channels, 1)
+        return Order(True, False, self.channels, instructions, self._scratch(self.channels, 1), beyond)
+
+    def computed(self, prices: Prices) -> list[Order]:
+        """All orders with weights that are computed."""
+        found = []
+        groups = self.channels // self.group
+        for some in (n for n in range(1, groups + 1) if groups % n == 0):
+            channels = self.group * some
+            sums = self.fours if some < groups else 1
+            weights = 36 * self.block * channels * self.number
+            for kept in (True, False):
+                again = 1 if kept else self.blocks
+                instructions = self._instructions(prices, channels, again) + groups * self.blocks * prices.weights
+                patches = self.channels * self.fours if kept else channels
+                found.append(Order(False, kept, channels, instructions, weights + self._scratch(patches, sums)))
+        return found
+
+    def _instructions(self, prices: Prices, channels: int, again: int) -> float:
+        groups, parts = self.channels / self.group, self.channels // channels
+        sums = 36 * (prices.products * groups + 28 * parts + 8 * (parts - 1))
+        return self.fours * (
+            self.together * prices.group * groups * again + self.blocks * (sums + self.together * prices.patch)
+        )
+
+    def _scratch(self, channels: int, sums: int) -> int:
+        return 36 * self.together * (self.number * channels + self.sum * self.block * sums)
+
+
+def least(orders: Sequence[Order], most_scratch: int) -> Order | None:
+    """The order with the fewest instructions, then the least memory, whose working memory is at most `most_scratch`."""
+    small = [order for order in orders if order.scratch <= most_scratch]
+    return min(small, key=lambda order: (order.instructions, order.scratch), default=None)
+
+
+def decided(candidates: Mapping[Key, Sequence[Order]], policy: str, room: float) -> dict[Key, Order]:
+    """The order of every layer that the method does; `candidates` are the stored one, the best computed one, or both.
+
+    `auto` stores, within `room` bytes, first where that saves most instructions a byte."""
+    found: dict[Key, Order] = {}
+    savings = []
+    for key, orders in candidates.items():
+        stored = next((order for order in orders if order.stored), None)
+        computed = next((order for order in orders if not order.stored), None)
+        if policy == "stored" or (policy == "auto" and computed is None):
+            first, second = stored, computed
+        else:
+            first, second = computed, stored if policy == "stored" else None
+        choice = first or second
+        if policy == "off" or choice is None:
+            continue
+        if policy == "auto" and choice.stored:
+            if choice.beyond > room:
+                continue
+            room -= choice.beyond
+        found[key] = choice
+        if policy == "auto" and stored is not None and computed is not None:
+            saved = computed.instructions - stored.instructions
+            savings.append((saved / max(stored.beyond, 1), len(savings), key, stored))
+    for saved, _, key, stored in sorted(savings, key=lambda entry: (-entry[0], entry[1])):
+        if saved > 0 and stored.beyond <= room:
+            found[key] = stored
+            room -= stored.beyond
+    return found
+
+
+def room_of(graph: Graph) -> float:
+    """Bytes that stored transformed weights may add to the constants of a model."""
+    weights, others = 0, 0
+    packed = {op.w for op in graph.ops if isinstance(op, Conv | ConvTranspose | Dense)}
+    packed |= {operand for op in graph.ops if isinstance(op, MatMul) for operand in op.operands}
+    for op in graph.ops:
+        if isinstance(op, Constant):
+            size = _bytes(op.data)
+            weights, others = (weights + size, others) if op in packed else (weights, others + size)
+    return SHARE * weights + ROOM - others
+
+
+def _bytes(data: np.ndarray[Any, Any]) -> int:
+    width = narrowest(data).itemsize if data.dtype.kind in "iub" else data.dtype.itemsize
+    return int(data.size) * width
