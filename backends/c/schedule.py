@@ -192,7 +192,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), winograd
         direct.setdefault(op, label)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
-    orders = decided({op: f.orders(layer) for op, (f, layer) in chosen.items()}, winograd, room_of(graph))
+    orders = decided({op: f.orders(layer) for op, (f, layer) in chosen.items()}, winograd, room_of(graph, len(groups)))
     chosen |= {op: (chosen[op][0], replace(chosen[op][1], winograd=order)) for op, order in orders.items()}
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}

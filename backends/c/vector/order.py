@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from edgec.backends.c.constants import narrowest
 from edgec.graph import Graph
-from edgec.ops import Constant, Conv, ConvTranspose, Dense, MatMul
+from edgec.ops import Constant, Conv, ConvTranspose, Dense, Gru, Lstm, MatMul, Rnn
 
-SHARE, ROOM = 0.25, 40_000
-"""Constants may be larger than packed weights by this part of them and these bytes, before `auto` stores no more. The
-code takes up to 20 kB besides: what a model may take is 1.3 times its packed weights and 60 kB."""
+SHARE, ROOM = 1.3, 60_000
+"""A model's code and constants may take this many times its packed weights, and so many bytes besides."""
+CODE, STEP = 12_000, 700
+"""Bytes of code, at the most usually: of functions that steps share, and of a step."""
 
 Key = TypeVar("Key")
 
@@ -105,7 +104,7 @@ def least(orders: Sequence[Order], most_scratch: int) -> Order | None:
 def decided(candidates: Mapping[Key, Sequence[Order]], policy: str, room: float) -> dict[Key, Order]:
     """The order of every layer that the method does; `candidates` are the stored one, the best computed one, or both.
 
-    `auto` stores, within `room` bytes, first where that saves most instructions a byte."""
+    `auto` stores within `room` bytes, first where that saves most instructions a byte."""
     found: dict[Key, Order] = {}
     savings = []
     for key, orders in candidates.items():
@@ -133,18 +132,20 @@ def decided(candidates: Mapping[Key, Sequence[Order]], policy: str, room: float)
     return found
 
 
-def room_of(graph: Graph) -> float:
-    """Bytes that stored transformed weights may add to the constants of a model."""
+def room_of(graph: Graph, steps: int) -> float:
+    """Bytes that stored transformed weights may add to the constants of a model whose code has so many `steps`."""
+    weights, others = constant_bytes(graph)
+    return (SHARE - 1) * weights + ROOM - others - CODE - STEP * steps
+
+
+def constant_bytes(graph: Graph) -> tuple[int, int]:
+    """Bytes of weights, packed, and of all other constants."""
     weights, others = 0, 0
     packed = {op.w for op in graph.ops if isinstance(op, Conv | ConvTranspose | Dense)}
-    packed |= {operand for op in graph.ops if isinstance(op, MatMul) for operand in op.operands}
+    packed |= {operand for op in graph.ops if isinstance(op, MatMul | Rnn | Gru | Lstm) for operand in op.operands}
     for op in graph.ops:
         if isinstance(op, Constant):
-            size = _bytes(op.data)
+            width = narrowest(op.data).itemsize if op.data.dtype.kind in "iub" else op.data.dtype.itemsize
+            size = int(op.data.size) * width
             weights, others = (weights + size, others) if op in packed else (weights, others + size)
-    return SHARE * weights + ROOM - others
-
-
-def _bytes(data: np.ndarray[Any, Any]) -> int:
-    width = narrowest(data).itemsize if data.dtype.kind in "iub" else data.dtype.itemsize
-    return int(data.size) * width
+    return weights, others

@@ -23,8 +23,6 @@ from edgec.backends.c.vector.place import corner
 from edgec.backends.c.view import View
 from edgec.ops import Conv
 
-WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 6]], np.int64)
-"""Transforms a row of three weights, times 24; the last row times 6, which the results make up for."""
 SIDE = 4
 """Rows and columns of results of a patch."""
 TOGETHER = 4
@@ -72,6 +70,8 @@ class Winograd:
     MOST_SCRATCH: ClassVar[int]
     """Bytes of working memory where weights are transformed in every inference."""
     PRICES: ClassVar[Prices]
+    WEIGHTS: ClassVar[NDArray]
+    """Transforms a row of three weights; what its rows lack, `results` makes up for."""
     INNER: ClassVar[Arithmetic]
     OUTER: ClassVar[Arithmetic]
     """For activations and for results."""
@@ -142,7 +142,7 @@ class Winograd:
         raise NotImplementedError
 
     def held(self) -> list[str]:
-        """Statements for what stays in registers of the function that makes results, beside `four`."""
+        """Statements for what stays in registers of the function that makes results."""
         raise NotImplementedError
 
     def numbers_held(self) -> list[str]:
@@ -175,45 +175,24 @@ class Winograd:
         ]
 
     def results(self, m: Sequence[str], out: Sequence[str]) -> list[str]:
-        """Four results from six sums of a row or column: A^T m, the last sum times 4."""
-        o = self.OUTER
-        return [
-            f"{o.vector} {', '.join(out)};",
-            "{",
-            f"  const {o.vector} a = {o('add', m[1], m[2])}, b = {o('sub', m[1], m[2])};",
-            f"  const {o.vector} c = {o('add', m[3], m[4])}, d = {o('sub', m[3], m[4])}, e = {o('add', 'd', 'd')};",
-            f"  {out[0]} = {o('add', o('add', m[0], 'a'), 'c')};",
-            f"  {out[1]} = {o('add', 'b', 'e')};",
-            f"  {out[2]} = {o('mla', 'a', 'c', 'four')};",
-            f"  {out[3]} = {o('mla', 'b', o('add', 'e', m[5]), 'four')};",
-            "}",
-        ]
+        """Four results from six sums of a row or column: A^T m with the factors that `WEIGHTS` lacks."""
+        raise NotImplementedError
+
+    def weights_held(self) -> list[str]:
+        """Statements for what stays in registers of the function that transforms weights."""
+        raise NotImplementedError
 
     def weights(self, g: Sequence[str], out: Sequence[str]) -> list[str]:
         """Three weights of a row or column transformed: `WEIGHTS` g."""
-        o = self.INNER
-        return [
-            f"{o.vector} {', '.join(out)};",
-            "{",
-            f"  const {o.vector} a = {o('add', g[0], g[2])}, b = {o('mla', g[0], g[2], 'four')};",
-            f"  const {o.vector} c = {o('add', g[1], g[1])};",
-            f"  {out[0]} = {o('mul', g[0], 'six')};",
-            f"  {out[1]} = {o('mul', o('add', 'a', g[1]), 'minus')};",
-            f"  {out[2]} = {o('mul', o('sub', 'a', g[1]), 'minus')};",
-            f"  {out[3]} = {o('add', 'b', 'c')};",
-            f"  {out[4]} = {o('sub', 'b', 'c')};",
-            f"  {out[5]} = {o('mul', g[2], 'six')};",
-            "}",
-        ]
+        raise NotImplementedError
 
     def weights_function(self) -> str:
         element, number, _ = self.TYPES
         lanes, size = self.GROUP, self.GROUP * BLOCK
-        constants = (f"{n} = vdupq_n_{self.INNER.end}({k})" for n, k in (("four", 4), ("six", 6), ("minus", -4)))
         lines = [
             f"/* Weights [channel][{BLOCK // lanes}][3][3][{lanes}] transformed, to u[group][position][channel][{BLOCK}]. */",
             f"NOINLINE_ static void @{self.FAMILY}_weights(const {element} *w, {number} *u, int32_t groups) {{",
-            f"  const {self.INNER.vector} {', '.join(constants)};",
+            *("  " + line for line in self.weights_held()),
             f"  for (int32_t g = 0; g < groups; g++, u += {35 * size}) {{",
             f"    for (int32_t n = 0; n < {size}; n += {lanes}, w += {9 * lanes}, u += {lanes}) {{",
         ]
@@ -292,7 +271,6 @@ class Winograd:
             f"NOINLINE_ static void {self.results_name}(",
             f"    const {total} *m, const {self.NUMBER} *numbers, {element} *y, const @{self.FACTS[0]} *t) {{",
             "  const ptrdiff_t y_row = t->y_row, y_step = t->y_step;",
-            f"  const {self.OUTER.vector} four = vdupq_n_{self.OUTER.end}(4);",
             *("  " + line for line in self.held()),
             f"  for (int32_t n = 0; n < {BLOCK}; n += 4) {{",
         ]
@@ -321,9 +299,9 @@ def blocks_of(weights: NDArray, group: int) -> NDArray:
     return w.transpose(0, 3, 2, 4, 1)
 
 
-def transformed(weights: NDArray) -> NDArray:
-    """Weights [O, 3, 3, C] transformed, times 24 in each direction: [O, 36, C]."""
-    w = np.einsum("ai,oijc,bj->oabc", WEIGHTS, weights, WEIGHTS)
+def transformed(matrix: NDArray, weights: NDArray) -> NDArray:
+    """Weights [O, 3, 3, C] transformed by `WEIGHTS` in both directions: [O, 36, C]."""
+    w = np.einsum("ai,oijc,bj->oabc", matrix, weights, matrix)
     return w.reshape(len(w), 36, -1)
 
 
