@@ -1,11 +1,15 @@
 """Executed instructions per inference of edgec's C code on 64-bit Arm, beside other runtimes.
 
-    python bench/arm_models.py DATA [--work FOLDER] [--cores cortex-a76,...] [--compiler zig|gcc] [--without-peers]
+    python bench/arm_models.py DATA [--kind int8|float32] [--work FOLDER] [--cores cortex-a76,...] [--compiler zig|gcc]
+        [--winograd auto|stored|computed|off] [--without-peers]
 
-DATA holds the int8 networks of MLPerf Tiny (mlcommons/tiny) as .tflite and, converted by tf2onnx, as .onnx. Each is
-built for each core and verified under QEMU: every layer and output of two random frames against the interpreter. Then
-one inference is counted. The other runtimes are counted by `bench/arm_peers.py`, which says what that needs; FOLDER is
-its folder. The ratio is to the runtime with the fewest instructions.
+DATA holds the networks of MLPerf Tiny (mlcommons/tiny) as .tflite and, converted by tf2onnx, as .onnx. Each is built
+for each core and verified under QEMU: every layer and output of two random frames against the interpreter. Then one
+inference is counted. The other runtimes are counted by `bench/arm_peers.py`, which says what that needs; FOLDER is
+its folder. The ratio is to the runtime with the fewest instructions; float16 arithmetic counts as one.
+
+`size` is that of code and constants of the model's objects in memory, `line` what it may be: 1.3 times the weights, one
+byte each of int8 and four of float32, and 60 kB. The exit status is 1 where a model is larger.
 """
 
 from __future__ import annotations
@@ -18,39 +22,59 @@ from pathlib import Path
 from arm_peers import CORES, RUNTIMES, Model, mlperf_tiny, peer_counts
 
 from edgec import api
+from edgec.backends.c.vector.order import ROOM, SHARE, constant_bytes
 from edgec.cosimulation import load_graph
 from edgec.diagnostics import EdgecError
-from edgec.hw.sim.c_program import run_sources
+from edgec.hw.arm.size import loaded_bytes
+from edgec.hw.arm.toolchain import compile_c
+from edgec.hw.sim.c_program import FLAGS, run_sources
 from edgec.hw.tools.cache import cache_folder
 from edgec.interp import random_frames
-from edgec.options import Options
+from edgec.options import WINOGRAD, Options
 
 VECTORS = 2
 
 
 @dataclass(frozen=True)
 class Count:
-    """One network on one core: instructions of an inference, bytes of working memory and of constants."""
+    """One network on one core: instructions of an inference, bytes of working memory (and its lower bound), of
+    constants, of constants and code together, and what these may be."""
 
     instructions: int
     arena: int
+    bound: int
     constants: int
+    size: int
+    line: float
 
 
-def counted(model: Model, core: str, compiler: str | None) -> Count:
+def counted(model: Model, core: str, compiler: str | None, winograd: str = "auto") -> Count:
     """Build, verify and count. Raises EdgecError at the first wrong word."""
     with tempfile.TemporaryDirectory(prefix="edgec-arm-") as scratch:
-        artefact = api.build(model.files["onnx"], core, Path(scratch) / "out", Options(batch=1, golden=1, name="net"))
+        options = Options(batch=1, golden=1, name="net", winograd=winograd)
+        artefact = api.build(model.files["onnx"], core, Path(scratch) / "out", options)
         api.verify(artefact, on=["qemu-aarch64"], vectors=VECTORS)
         facts = artefact.manifest["interface"]
-        frames = random_frames(load_graph(artefact), VECTORS, 1)
+        graph = load_graph(artefact)
+        frames = random_frames(graph, VECTORS, 1)
         main = facts["testbench"]["file"]
         done = run_sources(
             artefact.path, main, facts, frames, core=core, compiler=compiler, layers=False, count_instructions=True
         )
+        places = [artefact.path / "include", artefact.path / "src"]
+        objects = [
+            compile_c(
+                [artefact.path / name], Path(scratch) / f"{k}.o", core=core, compiler=compiler, link=False,
+                flags=FLAGS, include_dirs=places,
+            )
+            for k, name in enumerate(facts["files"])
+        ]  # fmt: skip
+        size = loaded_bytes(objects)
     assert done.instructions is not None
     memory = facts["memory"]
-    return Count(done.instructions, memory["arena_bytes"], memory["constant_bytes"])
+    line = SHARE * constant_bytes(graph)[0] + ROOM
+    arena, bound = memory["arena_bytes"], memory["arena_lower_bound"]
+    return Count(done.instructions, arena, bound, memory["constant_bytes"], size, line)
 
 
 def main() -> None:
@@ -59,25 +83,33 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--cores", default=",".join(CORES))
     parser.add_argument("--compiler", choices=("zig", "gcc"))
+    parser.add_argument("--kind", choices=("int8", "float32"), default="int8")
+    parser.add_argument("--winograd", choices=WINOGRAD, default="auto")
     parser.add_argument("--without-peers", action="store_true")
     arguments = parser.parse_args()
     cores = arguments.cores.split(",")
     work = arguments.work or cache_folder("arm-peers")
-    models = [m for m in mlperf_tiny(arguments.data) if m.kind == "int8"]
-    peers = {} if arguments.without_peers else peer_counts(work, models, cores)["int8"]
+    models = [m for m in mlperf_tiny(arguments.data) if m.kind == arguments.kind]
+    peers = {} if arguments.without_peers else peer_counts(work, models, cores)[arguments.kind]
     runtimes = [] if arguments.without_peers else list(RUNTIMES)
-    print("thousand instructions per int8 inference; ratio to the best other runtime; KiB of arena and constants")
-    heads = ["edgec", *runtimes, *["ratio"] * bool(runtimes), "arena", "constants"]
+    print(f"thousand instructions per {arguments.kind} inference; ratio to the best other runtime; KiB of arena, of it")
+    print("above its lower bound, of constants, of constants and code, and what these may be")
+    heads = ["edgec", *runtimes, *["ratio"] * bool(runtimes), "arena", "above", "constants", "size", "line"]
+    large = 0
     print(f"{'network':9}{'core':12}" + "".join(f"{head:>13}" for head in heads))
     for model in models:
         for core in cores:
-            mine = counted(model, core, arguments.compiler)
+            mine = counted(model, core, arguments.compiler, arguments.winograd)
+            large += mine.size > mine.line
             row = peers.get(model.name, {}).get(core, {})
             cells = [f"{mine.instructions / 1000:,.1f}"]
             cells += [f"{row[r] / 1000:,.1f}" if r in row else "-" for r in runtimes]
             cells += [f"{mine.instructions / min(row.values()):.2f}"] if row else []
-            cells += [f"{size / 1024:.1f}" for size in (mine.arena, mine.constants)]
+            sizes = (mine.arena, mine.arena - mine.bound, mine.constants, mine.size, mine.line)
+            cells += [f"{size / 1024:.1f}" for size in sizes]
             print(f"{model.name:9}{core:12}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
+    if large:
+        raise SystemExit(f"{large} larger than they may be")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--winograd",
             type=click.Choice(["auto", "stored", "computed", "off"]),
-            help="C code: transformed weights of 3 x 3 convolutions. [auto: stored within 1.3 times the weights + 60 kB]",
+            help="C code: transformed weights of 3 x 3 convolutions. [auto: stored where the model stays small]",
         ),
         click.option("--clock-mhz", type=float, help="Clock for energy and timing. [the target's]"),
         click.option("--max-area", "max_area_kge", type=float, metavar="KGE", help="Refuse above this area."),

@@ -12,7 +12,7 @@ from edgec.backends.c.fp32.winograd import FloatWinograd
 from edgec.backends.c.vector.dense import dense
 from edgec.backends.c.vector.depthwise import depthwise
 from edgec.backends.c.vector.order import Order
-from edgec.backends.c.vector.winograd import body as winograd
+from edgec.backends.c.vector.patches import by_patches
 from edgec.backends.c.view import View
 
 
@@ -23,7 +23,7 @@ def body(layer: FloatLayer, x: View, y: View, constants: Constants, base: str, w
             return depthwise(layer, x, y, constants, base, FloatWindow)
         return dense(layer, x, y, constants, base, TapTile)
     if layer.winograd is not None:
-        return winograd(FloatWinograd.of(layer), layer, x, y, constants, base, work)
+        return by_patches(FloatWinograd.of(layer), layer, x, y, constants, base, work)
     return dense(layer, x, y, constants, base, FloatTile)
 
 

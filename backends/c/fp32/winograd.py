@@ -56,7 +56,9 @@ class FloatWinograd(Winograd):
 
     @classmethod
     def stored(cls, layer: FloatLayer) -> NDArray[np.float32]:
-        return blocks_of((transformed(cls.WEIGHTS, layer.weights.astype(np.float64)) / SIXTHS).astype(np.float32), cls.GROUP)
+        return blocks_of(
+            (transformed(cls.WEIGHTS, layer.weights.astype(np.float64)) / SIXTHS).astype(np.float32), cls.GROUP
+        )
 
     @classmethod
     def packed(cls, layer: FloatLayer) -> NDArray[np.float32]:

@@ -11,9 +11,9 @@ from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.vector.dense import dense, geometry
 from edgec.backends.c.vector.depthwise import depthwise
 from edgec.backends.c.vector.order import Order
+from edgec.backends.c.vector.patches import by_patches
 from edgec.backends.c.vector.place import runs
 from edgec.backends.c.vector.tile import LANES, Tile
-from edgec.backends.c.vector.winograd import body as by_patches
 from edgec.backends.c.view import View
 
 

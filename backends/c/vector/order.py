@@ -1,14 +1,14 @@
 """In which order Winograd's method goes over a layer, and whether its transformed weights are stored.
 
-Transformed weights take 4 to 8 times the memory of weights. They may be stored, or be computed in every inference: those of 16
-output channels and of some or all channels of x at a time, in scratch memory, for all patches. Then transformed patches
-are kept, or made again for every 16 output channels.
+Transformed weights take 4 to 8 times the memory of weights. They may be stored, or be computed in every inference:
+those of 16 output channels and of some or all channels of x at a time, in scratch memory, for all patches. Then
+transformed patches are kept, or made again for every 16 output channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from edgec.backends.c.constants import narrowest
@@ -25,7 +25,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Order:
-    """`stored`: the transformed weights are constants. Else those of `channels` of x and a block of outputs are computed
+    """`stored`: the transformed weights are constants. Else those of `channels` of x and a block of outputs are made
     together, and `kept` says whether transformed patches of the whole image are.
 
     `instructions` are estimated; `scratch` bytes of working memory, and bytes of constants `beyond` packed weights."""
@@ -52,8 +52,8 @@ class Prices:
 
 @dataclass(frozen=True)
 class Size:
-    """Of a layer: channels of x in groups of `group`, blocks of outputs, patches in fours; bytes of a transformed number
-    and of a sum; how many patches and outputs are done together."""
+    """Of a layer: channels of x in groups of `group`, blocks of outputs, patches in fours; bytes of a transformed
+    number and of a sum; how many patches and outputs are done together."""
 
     channels: int
     group: int
@@ -66,8 +66,8 @@ class Size:
 
     def stored(self, prices: Prices, beyond: int) -> Order:
         """Stored weights: four patches at a time, all outputs."""
-        instructions = self._instructions(prices, self.channels, 1)
-        return Order(True, False, self.channels, instructions, self._scratch(self.channels, 1), beyond)
+        order = Order(True, False, self.channels, self._instructions(prices, self.channels, 1), 0, beyond)
+        return replace(order, scratch=sum(self.parts_of(order)))
 
     def computed(self, prices: Prices) -> list[Order]:
         """All orders with weights that are computed."""
@@ -75,14 +75,19 @@ class Size:
         groups = self.channels // self.group
         for some in (n for n in range(1, groups + 1) if groups % n == 0):
             channels = self.group * some
-            sums = self.fours if some < groups else 1
-            weights = 36 * self.block * channels * self.number
             for kept in (True, False):
-                again = 1 if kept else self.blocks
-                instructions = self._instructions(prices, channels, again) + groups * self.blocks * prices.weights
-                patches = self.channels * self.fours if kept else channels
-                found.append(Order(False, kept, channels, instructions, weights + self._scratch(patches, sums)))
+                instructions = self._instructions(prices, channels, 1 if kept else self.blocks)
+                order = Order(False, kept, channels, instructions + groups * self.blocks * prices.weights, 0)
+                weights = 36 * self.block * channels * self.number
+                found.append(replace(order, scratch=sum(self.parts_of(order)) + weights))
         return found
+
+    def parts_of(self, order: Order) -> tuple[int, int]:
+        """Bytes of transformed patches and of sums; weights that are computed lie behind them."""
+        places = 36 * self.together
+        patches = self.channels * self.fours if order.kept else order.channels
+        sums = self.fours if order.channels < self.channels else 1
+        return places * self.number * patches, places * self.sum * self.block * sums
 
     def _instructions(self, prices: Prices, channels: int, again: int) -> float:
         groups, parts = self.channels / self.group, self.channels // channels
@@ -90,9 +95,6 @@ class Size:
         return self.fours * (
             self.together * prices.group * groups * again + self.blocks * (sums + self.together * prices.patch)
         )
-
-    def _scratch(self, channels: int, sums: int) -> int:
-        return 36 * self.together * (self.number * channels + self.sum * self.block * sums)
 
 
 def least(orders: Sequence[Order], most_scratch: int) -> Order | None:

@@ -2,7 +2,8 @@
 
 After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), with the points 0, 1, -1, 2, -2 and
 infinity. Six by six places of x are transformed, four such patches at a time are multiplied by the transformed weights
-of 16 output channels, and sums are transformed to four by four results. `order.py` has the orders in which that is done.
+of 16 output channels, and sums are transformed to four by four results. `order.py` says
+in which order, `patches.py` writes the loops.
 """
 
 from __future__ import annotations
@@ -15,12 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.constants import Constants
-from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.order import Order, Prices, Size, least
-from edgec.backends.c.vector.place import corner
-from edgec.backends.c.view import View
 from edgec.ops import Conv
 
 SIDE = 4
@@ -29,12 +26,6 @@ TOGETHER = 4
 """Patches that are multiplied together."""
 BLOCK = 16
 """Output channels that are."""
-STRUCT = """\
-/* Distances between rows and places of x and y%s. */
-typedef struct {
-  int32_t x_row, x_step, y_row, y_step;
-%s} @%s;
-"""
 
 
 @dataclass(frozen=True)
@@ -102,16 +93,19 @@ class Winograd:
         `others`: those of other loops."""
         if not cls.can(layer):
             return ()
-        outputs, channels = len(layer.weights), layer.weights.shape[3]
-        down, across = patches(layer.op.shape)
-        fours = -(-down * across // TOGETHER)
-        _, number, total = cls.BYTES
-        size = Size(channels, cls.GROUP, outputs // BLOCK, fours, number, total, TOGETHER, BLOCK)
-        bytes_stored = number * 36 * outputs * channels
+        size = cls.size_of(layer)
+        stored = cls.BYTES[1] * 4 * math.prod(layer.weights.shape)
         found = [least(size.computed(cls.PRICES), cls.MOST_SCRATCH)]
-        if bytes_stored <= cls.MOST_STORED:
-            found.append(size.stored(cls.PRICES, bytes_stored - layer.weights.nbytes))
+        if stored <= cls.MOST_STORED:
+            found.append(size.stored(cls.PRICES, stored - layer.weights.nbytes))
         return tuple(order for order in found if order is not None and order.instructions < others)
+
+    @classmethod
+    def size_of(cls, layer: Layer) -> Size:
+        """What decides over orders."""
+        fours = -(-math.prod(patches(layer.op.shape)) // TOGETHER)
+        blocks = len(layer.weights) // BLOCK
+        return Size(layer.weights.shape[3], cls.GROUP, blocks, fours, *cls.BYTES[1:], TOGETHER, BLOCK)
 
     @classmethod
     def facts(cls, layer: Any) -> list[str]:
@@ -120,8 +114,8 @@ class Winograd:
 
     @classmethod
     def stored(cls, layer: Any) -> NDArray:
-        """Transformed weights [blocks, groups, 36 positions, channels of a group, 16 outputs], in the type that they are
-        multiplied in."""
+        """Transformed weights [blocks, groups, 36 positions, channels of a group, 16 outputs], in the type that they
+        are multiplied in."""
         raise NotImplementedError
 
     @classmethod
@@ -190,7 +184,7 @@ class Winograd:
         element, number, _ = self.TYPES
         lanes, size = self.GROUP, self.GROUP * BLOCK
         lines = [
-            f"/* Weights [channel][{BLOCK // lanes}][3][3][{lanes}] transformed, to u[group][position][channel][{BLOCK}]. */",
+            f"/* Weights [channel][{BLOCK // lanes}][3][3][{lanes}] made u[group][position][channel][16]. */",
             f"NOINLINE_ static void @{self.FAMILY}_weights(const {element} *w, {number} *u, int32_t groups) {{",
             *("  " + line for line in self.weights_held()),
             f"  for (int32_t g = 0; g < groups; g++, u += {35 * size}) {{",
@@ -315,108 +309,3 @@ def vectors(weights: NDArray, lanes: int) -> NDArray:
 def patches(shape: Sequence[int]) -> tuple[int, int]:
     """Patches below each other and beside each other of a result; the last ones may overlap those before."""
     return -(-shape[2] // SIDE), -(-shape[3] // SIDE)
-
-
-def body(method: Winograd, layer: Layer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
-    """Statements for x at `base` and y at `y`, with memory in `scratch` from byte `work` on."""
-    order = layer.winograd
-    assert order is not None
-    outputs, channels = len(layer.weights), layer.weights.shape[3]
-    most = math.prod(patches(y.shape))
-    group, family = method.GROUP, method.FAMILY
-    blocks, parts = outputs // BLOCK, channels // order.channels
-    name, what, members = method.FACTS
-    constants.function(name, STRUCT % (what, members, name))
-    if not order.stored:
-        add(constants, f"{family}_weights", method.weights_function())
-    add(constants, f"{family}_patch", method.patch_function())
-    add(constants, f"{family}_products", method.products_function(False))
-    if parts > 1:
-        add(constants, f"{family}_more", method.products_function(True))
-    add(constants, method.results_name, method.results_function())
-    weights = constants.array(method.stored(layer) if order.stored else method.packed(layer), as_is=True)
-    known = method.numbers(layer)
-    table = constants.array(known, as_is=True)
-    facts = [x.strides[2], x.strides[3], y.strides[2], y.strides[3], *method.facts(layer)]
-    _, number, total = method.TYPES
-    kept = order.kept and most > TOGETHER
-    held = channels * -(-most // TOGETHER) if order.kept else order.channels
-    bytes_v = method.BYTES[1] * 36 * TOGETHER * held
-    sums = method.BYTES[2] * 36 * TOGETHER * BLOCK * (-(-most // TOGETHER) if parts > 1 else 1)
-    begins = [at // method.BYTES[0] for at in (work, work + bytes_v, work + bytes_v + sums)]
-    lines = [
-        f"static const @{name} t = {{{', '.join(map(str, facts))}}};",
-        f"{number} *v = ({number} *)(void *)(scratch + {begins[0]});",
-        f"{total} *m = ({total} *)(void *)(scratch + {begins[1]});",
-    ]
-    if not order.stored:
-        lines.append(f"{number} *u = ({number} *)(void *)(scratch + {begins[2]});")
-
-    def each(statements: Sequence[str]) -> list[str]:
-        """For the patches k to k + 3; behind the last comes the last again."""
-        return [
-            f"for (int32_t i = 0; i < {TOGETHER}; i++) {{",
-            *("  " + line for line in _place(y, most)),
-            *("  " + line for line in statements),
-            "}",
-        ]
-
-    def transform(to: str, some: int, at: str = "") -> list[str]:
-        corner_ = f"{base} + {corner(layer, x)} + row * {x.strides[2]} + column * {x.strides[3]}{at}"
-        return each([f"@{family}_patch({corner_},", f"    {to} + {group} * i, {some // group}, &t);"])
-
-    def results(sums_at: str) -> list[str]:
-        to = f"y + {y.offset} + row * {y.strides[2]} + column * {y.strides[3]} + b * {BLOCK}"
-        return each(
-            [f"{method.results_name}({sums_at} + {BLOCK} * i, {table} + b * {known[0].size},", f"    {to}, &t);"]
-        )
-
-    fours = f"for (int32_t k = 0; k < {most}; k += {TOGETHER}) {{"
-    every_block = f"for (int32_t b = 0; b < {blocks}; b++) {{"
-    if order.stored:
-        return [
-            *lines,
-            fours,
-            *("  " + line for line in transform("v", channels)),
-            "  " + every_block,
-            f"    @{family}_products(v, {weights} + b * {36 * channels * BLOCK}, m, {channels // group});",
-            *("    " + line for line in results("m")),
-            "  }",
-            "}",
-        ]
-    some = order.channels
-    groups = some // group
-    if kept:
-        lines += [fours, *("  " + line for line in transform(f"v + k * {36 * channels}", channels)), "}"]
-    elif order.kept:
-        lines += ["{", "  const int32_t k = 0;", *("  " + line for line in transform("v", channels)), "}"]
-    at_v = f"v + k * {36 * channels}" if kept else "v"
-    at_v += f" + c * {36 * TOGETHER * some}" if order.kept and parts > 1 else ""
-    at_m = f"m + k * {36 * BLOCK}" if parts > 1 else "m"
-    first, more = (f"@{family}_{which}({at_v}, u, {at_m}, {groups});" for which in ("products", "more"))
-    inside = [] if order.kept else transform("v", some, f" + c * {some}" * (parts > 1))
-    inside += [first] if parts == 1 else ["if (c == 0) {", "  " + first, "} else {", "  " + more, "}"]
-    inside += results(at_m) if parts == 1 else []
-    block = f"b * {9 * channels * BLOCK}" + f" + c * {9 * some * BLOCK}" * (parts > 1)
-    part = [f"@{family}_weights({weights} + {block}, u, {groups});", fours, *("  " + line for line in inside), "}"]
-    if parts > 1:
-        part = [f"for (int32_t c = 0; c < {parts}; c++) {{", *("  " + line for line in part), "}"]
-        part += [fours, *("  " + line for line in results(at_m)), "}"]
-    return [*lines, every_block, *("  " + line for line in part), "}"]
-
-
-def _place(y: View, most: int) -> list[str]:
-    """Statements that say where the patch k + i begins, of `most`."""
-    down, across = patches(y.shape)
-    rows, columns = (
-        _first(f"n {sign} {across}", n, size) for sign, n, size in (("/", down, y.shape[2]), ("%", across, y.shape[3]))
-    )
-    last = f"k + i < {most} ? k + i : {most - 1}" if most % TOGETHER else "k + i"
-    return [f"const int32_t n = {last}, row = {rows}, column = {columns};"]
-
-
-def _first(index: str, count: int, size: int) -> str:
-    """The first row or column of a patch, as an expression."""
-    if size % SIDE == 0:
-        return f"{SIDE} * ({index})"
-    return f"({index} < {count - 1} ? {SIDE} * ({index}) : {size - SIDE})"
