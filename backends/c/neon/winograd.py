@@ -1,10 +1,9 @@
 """Winograd's F(4 x 4, 3 x 3) in exact integers, for convolutions of bytes.
 
-Weights are transformed times 24 in each direction, beforehand or in every inference, which keeps them within 16 bits, as
-the transformed activations are.
-All sums are taken modulo 2^32, so that they are 576 = 9 * 64 times the true ones modulo 2^32; times the inverse of 9
-they are 64 times the true ones, exactly, as long as these stay below 2^25. The factor 64 goes into the shift of the
-rescaling.
+Weights are transformed times 24 in each direction, beforehand or in every inference, which keeps them within 16 bits,
+as the transformed activations are. All sums are taken modulo 2^32, so that they are 576 = 9 * 64 times the true ones
+modulo 2^32; times the inverse of 9 they are 64 times the true ones, exactly, as long as these stay below 2^25. The
+factor 64 goes into the shift of the rescaling.
 """
 
 from __future__ import annotations

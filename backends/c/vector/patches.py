@@ -24,7 +24,8 @@ typedef struct {
 
 @dataclass(frozen=True, eq=False)
 class _Loops:
-    """`base` of x, the `weights` and the `table` of what is known of outputs are names; `known` numbers are of a block."""
+    """`base` of x, the `weights` and the `table` of what is known of outputs are names; `known` numbers of it are of a
+    block."""
 
     method: Winograd
     layer: Layer
