@@ -25,9 +25,8 @@ from edgec import api
 from edgec.backends.c.vector.order import ROOM, SHARE, constant_bytes
 from edgec.cosimulation import load_graph
 from edgec.diagnostics import EdgecError
-from edgec.hw.arm.size import loaded_bytes
-from edgec.hw.arm.toolchain import compile_c
-from edgec.hw.sim.c_program import FLAGS, run_sources
+from edgec.hw.arm.size import objects_of
+from edgec.hw.sim.c_program import run_sources
 from edgec.hw.tools.cache import cache_folder
 from edgec.interp import random_frames
 from edgec.options import WINOGRAD, Options
@@ -61,15 +60,7 @@ def counted(model: Model, core: str, compiler: str | None, winograd: str = "auto
         done = run_sources(
             artefact.path, main, facts, frames, core=core, compiler=compiler, layers=False, count_instructions=True
         )
-        places = [artefact.path / "include", artefact.path / "src"]
-        objects = [
-            compile_c(
-                [artefact.path / name], Path(scratch) / f"{k}.o", core=core, compiler=compiler, link=False,
-                flags=FLAGS, include_dirs=places,
-            )
-            for k, name in enumerate(facts["files"])
-        ]  # fmt: skip
-        size = loaded_bytes(objects)
+        size = sum(objects_of(artefact, core, compiler))
     assert done.instructions is not None
     memory = facts["memory"]
     line = SHARE * constant_bytes(graph)[0] + ROOM

@@ -5,10 +5,14 @@ Read from the section headers of ELF (Tool Interface Standard 1.2; the 64-bit fo
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgec.artefact import Artefact
 from edgec.diagnostics import EdgecError
+from edgec.hw.arm.toolchain import compile_c
+from edgec.hw.sim.c_program import FLAGS
 
 ALLOC = 2
 """The flag of a section that is in memory."""
@@ -17,6 +21,20 @@ ALLOC = 2
 def loaded_bytes(files: Iterable[str | Path]) -> int:
     """The sum over objects or programs. Raises EdgecError E0202 for a file that is none (of ELF, little-endian)."""
     return sum(_one(Path(file)) for file in files)
+
+
+def objects_of(artefact: Artefact, core: str, compiler: str | None = None) -> list[int]:
+    """The same of every source of an artefact of C code, compiled for `core`. Raises E06xx for the compiler."""
+    places = [artefact.path / "include", artefact.path / "src"]
+    with tempfile.TemporaryDirectory(prefix="edgec-size-") as scratch:
+        objects = [
+            compile_c(
+                [artefact.path / name], Path(scratch) / f"{k}.o", core=core, compiler=compiler, link=False,
+                flags=FLAGS, include_dirs=places,
+            )
+            for k, name in enumerate(artefact.manifest["interface"]["files"])
+        ]  # fmt: skip
+        return [loaded_bytes([made]) for made in objects]
 
 
 def _one(file: Path) -> int:
