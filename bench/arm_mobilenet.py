@@ -3,10 +3,9 @@
     python bench/arm_mobilenet.py [--kind int8|float32] [--cores cortex-a76,...] [--compiler zig|gcc] [--steps]
 
 Weights are random (normal, He et al. 2015) and seeded; batch norms are thought of as folded into them. The int8 network
-is the float one behind `--quantize bits=8,format=affine` with random frames for calibration. Every step and the output of
-one random frame is compared with the interpreter under QEMU, then an inference is counted. The last column is the best
-other runtime, counted by the method of `bench/arm_peers.py` with a network of the same shapes. `--steps` adds a line a
-step.
+is the float one behind `--quantize bits=8,format=affine` with random frames for calibration. Every step and the output
+of one random frame is compared with the interpreter under QEMU, then an inference is counted. Beside it the best other
+runtime, counted by the method of `bench/arm_peers.py` with a network of the same shapes. `--steps` adds a line a step.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from arm_models import limit
 from onnx import TensorProto, helper, numpy_helper
 
 from edgec import api
 from edgec.artefact import Artefact
-from edgec.backends.c.vector.order import ROOM, SHARE, constant_bytes
 from edgec.cosimulation import load_graph
 from edgec.diagnostics import EdgecError
 from edgec.hw.arm.size import objects_of
@@ -121,10 +120,10 @@ def lines(kind: str, core: str, compiler: str | None, steps: bool) -> Iterator[s
         done = counted(artefact, core, compiler, False)
         memory = artefact.manifest["interface"]["memory"]
         size = sum(objects_of(artefact, core, compiler))
-        limit = SHARE * constant_bytes(load_graph(artefact))[0] + ROOM
+        line = limit(load_graph(artefact))
         assert done.instructions is not None
         cells = [f"{done.instructions / 1000:,.0f}"]
-        cells += [f"{n / 1024:,.1f}" for n in (memory["arena_bytes"], memory["constant_bytes"], size, limit)]
+        cells += [f"{n / 1024:,.1f}" for n in (memory["arena_bytes"], memory["constant_bytes"], size, line)]
         if (peer := PEERS.get((kind, core))) is not None:
             cells += [f"{peer[0]:,} {peer[1]}", f"{done.instructions / 1000 / peer[0]:.2f}"]
         yield f"{kind:9}{core:12}" + "".join(f"{cell:>15}" for cell in cells)

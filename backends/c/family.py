@@ -34,6 +34,8 @@ class Family:
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
     orders: Callable[[Any], tuple[Order, ...]] = lambda layer: ()
+    narrowed: Callable[[Any], tuple[Layer, int] | None] = lambda layer: None
+    """The layer with weights that are stored in fewer bytes and expanded in every inference, and how many fewer."""
     recurrent: bool = False
     """Whether it does recurrent layers, too."""
 
@@ -44,7 +46,15 @@ FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, neon.orders),
     Family(
-        ("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, fp32.orders, recurrent=True
+        ("neon", "dotprod"),
+        "NEON",
+        _NEON,
+        fp32_match.matched,
+        fp32.body,
+        fp32.workspace,
+        fp32.orders,
+        fp32.narrowed,
+        recurrent=True,
     ),
 )
 """The first that can do a step does it."""

@@ -193,8 +193,10 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), winograd
         direct.setdefault(op, label)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
-    orders = decided({op: f.orders(layer) for op, (f, layer) in chosen.items()}, winograd, room_of(graph, len(groups)))
+    space = room_of(graph, len(groups))
+    orders = decided({op: f.orders(layer) for op, (f, layer) in chosen.items()}, winograd, space)
     chosen |= {op: (chosen[op][0], replace(chosen[op][1], winograd=order)) for op, order in orders.items()}
+    chosen |= _narrowed(chosen, space)
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
@@ -230,6 +232,17 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), winograd
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
     return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+
+
+def _narrowed(chosen: Mapping[Op, tuple[Family, Layer]], space: float) -> dict[Op, tuple[Family, Layer]]:
+    """Layers that have to store their weights in fewer bytes, because the model would be larger than it may by as many
+    bytes as `space` is below 0."""
+    found: dict[Op, tuple[Family, Layer]] = {}
+    for op, (family, layer) in chosen.items() if space < 0 else ():
+        if space < 0 and (smaller := family.narrowed(layer)) is not None:
+            found[op] = family, smaller[0]
+            space += smaller[1]
+    return found
 
 
 def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:

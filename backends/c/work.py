@@ -203,6 +203,10 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
     elif layer.winograd is not None:
         found["float_winograd"] += round(layer.winograd.instructions)
     else:
+        if layer.multiples is not None:
+            found["float"] += layer.weights.size // 2
+            found["float_load"] += layer.weights.size // 8
+            found["float_store"] += layer.weights.size // 4
         rows, places, *_ = geometry(layer, x, y)
         tap_rows, columns, run = runs(layer)
         tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile

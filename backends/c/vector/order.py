@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from edgec.backends.c.constants import narrowest
+from edgec.backends.c.multiples import multiples
 from edgec.graph import Graph
-from edgec.ops import Constant, Conv, ConvTranspose, Dense, Gru, Lstm, MatMul, Rnn
+from edgec.ops import Constant, Conv, ConvTranspose, Dense, Dequantize, Gru, Lstm, MatMul, Rnn
 
 SHARE, ROOM = 1.3, 60_000
 """A model's code and constants may take this many times its packed weights, and so many bytes besides."""
@@ -141,13 +142,21 @@ def room_of(graph: Graph, steps: int) -> float:
 
 
 def constant_bytes(graph: Graph) -> tuple[int, int]:
-    """Bytes of weights, packed, and of all other constants."""
-    weights, others = 0, 0
-    packed = {op.w for op in graph.ops if isinstance(op, Conv | ConvTranspose | Dense)}
+    """Bytes of weights, packed: as many bits each as its format has, 8 where floats are multiples of one number by
+    bytes. And those that all constants take beyond that as they are stored."""
+    readers = [op for op in graph.ops if isinstance(op, Conv | ConvTranspose | Dense)]
+    packed = {op.w.x if isinstance(op.w, Dequantize) else op.w for op in readers}
     packed |= {operand for op in graph.ops if isinstance(op, MatMul | Rnn | Gru | Lstm) for operand in op.operands}
+    expanded = {op.w.x for op in readers if isinstance(op.w, Dequantize)}
+    weights, others = 0, 0
     for op in graph.ops:
         if isinstance(op, Constant):
+            size = int(op.data.size)
             width = narrowest(op.data).itemsize if op.data.dtype.kind in "iub" else op.data.dtype.itemsize
-            size = int(op.data.size) * width
-            weights, others = (weights + size, others) if op in packed else (weights, others + size)
+            stored = size * (4 if op in expanded else width)
+            least = 0
+            if op in packed:
+                bits = 8 if multiples(op.data) is not None else op.format.bits
+                least = min(-(-size * bits // 8), stored)
+            weights, others = weights + least, others + stored - least
     return weights, others
