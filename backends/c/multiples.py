@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST = 127
+SOME = 4096
+"""Values that usually tell at once that there are no codes."""
 NEAR = 2
 """Neighbours of a quotient, on both sides, that are tried as the unit: it was rounded."""
 
@@ -26,6 +28,8 @@ class Multiples:
 def multiples(values: NDArray) -> Multiples | None:
     """The codes of binary32 `values`, None where there are none."""
     if values.dtype != np.float32 or not values.size or not np.isfinite(values).all():
+        return None
+    if len(np.unique(values.ravel()[:SOME])) > 2 * MOST + 1:
         return None
     different, places = np.unique(values, return_inverse=True)
     most = np.abs(different).max()
