@@ -14,6 +14,7 @@ from edgec.backends.c.fp32.recurrent import can as can_recur
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import Order
 from edgec.backends.c.view import View
 from edgec.ops import Gru, Lstm, Op, Rnn
 
@@ -24,7 +25,7 @@ class Family:
     whether the compiler has them, which `condition` of the preprocessor decides.
 
     `match` makes the layer of a step's ops where the family can do it, `body` writes its statements, and `workspace`
-    says how many bytes they need."""
+    says how many bytes they need. `orders`: how Winograd's method could do a layer, where the family has it."""
 
     options: tuple[str, ...]
     guard: str
@@ -32,6 +33,9 @@ class Family:
     match: Callable[[tuple[Op, ...]], Layer | None]
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
+    orders: Callable[[Any], tuple[Order, ...]] = lambda layer: ()
+    narrowed: Callable[[Any], tuple[Layer, int] | None] = lambda layer: None
+    """The layer with weights that are stored in fewer bytes and expanded in every inference, and how many fewer."""
     recurrent: bool = False
     """Whether it does recurrent layers, too."""
 
@@ -40,8 +44,18 @@ _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
-    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
+    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, neon.orders),
+    Family(
+        ("neon", "dotprod"),
+        "NEON",
+        _NEON,
+        fp32_match.matched,
+        fp32.body,
+        fp32.workspace,
+        fp32.orders,
+        fp32.narrowed,
+        recurrent=True,
+    ),
 )
 """The first that can do a step does it."""
 

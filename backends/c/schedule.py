@@ -8,7 +8,7 @@ registers. Steps run in the order of their last op.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from edgec.backends.c.family import Family, matched, recurrent
 from edgec.backends.c.fp32.recurrent import room as recurrent_room
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import decided, room_of
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
 from edgec.formats import F16, F32, TensorType, TupleType
@@ -176,8 +177,9 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code."""
+def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), winograd: str = "auto") -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `winograd` one of
+    `edgec.options.WINOGRAD`."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -191,6 +193,10 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         direct.setdefault(op, label)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
+    space = room_of(graph, len(groups))
+    orders = decided({op: f.orders(layer) for op, (f, layer) in chosen.items()}, winograd, space)
+    chosen |= {op: (chosen[op][0], replace(chosen[op][1], winograd=order)) for op, order in orders.items()}
+    chosen |= _narrowed(chosen, space)
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
@@ -226,6 +232,17 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
     return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+
+
+def _narrowed(chosen: Mapping[Op, tuple[Family, Layer]], space: float) -> dict[Op, tuple[Family, Layer]]:
+    """Layers that have to store their weights in fewer bytes, because the model would be larger than it may by as many
+    bytes as `space` is below 0."""
+    found: dict[Op, tuple[Family, Layer]] = {}
+    for op, (family, layer) in chosen.items() if space < 0 else ():
+        if space < 0 and (smaller := family.narrowed(layer)) is not None:
+            found[op] = family, smaller[0]
+            space += smaller[1]
+    return found
 
 
 def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:

@@ -14,16 +14,13 @@ from collections.abc import Iterable
 
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.fp32 import recurrent
-from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
-from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.neon import steps as neon
-from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -223,9 +220,13 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
             found["float_result"] += done * places * together
             found["float_row"] += done
             found["float_call"] += blocks
-    elif not layer.depthwise and fp32.by_winograd(layer, y):
-        found["float_winograd"] += round(float_winograd_cost(layer, y))
+    elif layer.winograd is not None:
+        found["float_winograd"] += round(layer.winograd.instructions)
     else:
+        if layer.multiples is not None:
+            found["float"] += layer.weights.size // 2
+            found["float_load"] += layer.weights.size // 8
+            found["float_store"] += layer.weights.size // 4
         rows, places, *_ = geometry(layer, x, y)
         tap_rows, columns, run = runs(layer)
         tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
@@ -301,8 +302,8 @@ def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> Non
 
 
 def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
-    if neon.by_winograd(layer, y):
-        found["neon_winograd"] += round(winograd.cost(layer, y))
+    if layer.winograd is not None:
+        found["neon_winograd"] += round(layer.winograd.instructions)
         return
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
