@@ -5,9 +5,9 @@
 The layers of bench/arm/kernels.py are compiled for CORE, run under QEMU and priced by the core's pipeline model
 (edgec/hw/arm/trace.py); one constant for each kind of work (WORK in edgec/target_constants.py) is fitted to their
 cycles. Printed are the lines of the target file, and how far the constants are off on every kernel of the networks
-given with --judge, which take no part in the fit. FILE keeps the traces, each as long as
-nothing that it follows from changes; --record writes those of the other networks to
-tests/hw/data/arm_kernels.json, where a test holds the target file to them. Needs QEMU, LLVM 19 and a compiler for CORE.
+given with --judge, which take no part in the fit. FILE keeps the traces, each as long as nothing that it follows from
+changes; --record writes those of the other networks to tests/hw/data/arm_kernels.json, where a test holds the target
+file to them. Needs QEMU, LLVM 19 and a compiler for CORE.
 """
 
 from __future__ import annotations
@@ -37,24 +37,28 @@ MARKS = 50.0
 POWER = 4
 """Errors count with this power: the largest decide."""
 LEAST_BAR = 0.1
+VECTOR = ("dot", "neon", "float")
+"""How the kinds of vector code begin."""
 RECORD = Path(__file__).parents[1] / "tests/hw/data/arm_kernels.json"
 Row = tuple[str, str, float, dict[str, float]]
 
 
 def fitted(rows: list[Row]) -> dict[str, float]:
-    """One price for each kind, none negative; vector code and portable code share none."""
-    vectors = [row for row in rows if any(kind.startswith(("dot", "neon", "float")) for kind in row[3])]
-    return _fitted(vectors) | _fitted([row for row in rows if row not in vectors])
+    """One price for each kind, none negative: those of portable code first, then those that only vector code has."""
+    vectors = [row for row in rows if any(kind.startswith(VECTOR) for kind in row[3])]
+    prices = _fitted([row for row in rows if row not in vectors], {})
+    return prices | _fitted(vectors, prices)
 
 
-def _fitted(rows: list[Row]) -> dict[str, float]:
-    """The prices that keep the largest relative error of `rows` small."""
-    if not rows:
+def _fitted(rows: list[Row], known: dict[str, float]) -> dict[str, float]:
+    """The prices of the kinds that are not known that keep the largest relative error of `rows` small."""
+    kinds = sorted({kind for row in rows for kind in row[3]} - set(known))
+    if not kinds:
         return {}
-    kinds = sorted({kind for row in rows for kind in row[3]})
     counts = np.array([[row[3].get(kind, 0.0) for kind in kinds] for row in rows])
     cycles = np.array([row[2] for row in rows])
-    a, b = counts / (cycles + MARKS)[:, None], cycles / (cycles + MARKS)
+    rest = cycles - np.array([sum(known.get(kind, 0.0) * n for kind, n in row[3].items()) for row in rows])
+    a, b = counts / (cycles + MARKS)[:, None], rest / (cycles + MARKS)
     prices = _non_negative(a, b)
     for _ in range(80):  # iteratively reweighted, with the step that makes it converge for powers above 3
         error = np.abs(a @ prices - b)

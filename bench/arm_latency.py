@@ -1,6 +1,6 @@
 """Published latencies of ncnn on boards against cycles from traces: the truth behind `cycles.trace_scale`.
 
-    python bench/arm_latency.py [--measure] [--work FOLDER] [--cores cortex-a76,...]
+    python bench/arm_latency.py [--measure] [--work FOLDER] [--cores cortex-a76,...] [--networks mobilenet,...]
 
 Prints, for every board and network of tests/hw/data/arm_latency.json, the published latency and the estimate, and the
 scale of every core from its calibration entries. With --measure the traces are made again: ncnn's own wheel for
@@ -30,11 +30,11 @@ from edgec.hw.tools.cache import cache_folder
 DATA = Path(__file__).parents[1] / "tests/hw/data/arm_latency.json"
 
 
-def measure(data: dict[str, Any], work: Path, cores: list[str]) -> None:
-    """Count the networks again and write the file."""
+def measure(data: dict[str, Any], work: Path, cores: list[str], networks: list[str]) -> None:
+    """Count networks again and write the file."""
     work.mkdir(parents=True, exist_ok=True)
     for core in cores:
-        for name in ncnn_published.NETWORKS:
+        for name in networks:
             file = work / f"{name}.param"
             file.write_text(ncnn_published.param(name))
             found = trace(infer(work, "ncnn", file, core, 1).blocks, core)
@@ -73,10 +73,12 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--cores", default="cortex-a76,cortex-a72,cortex-a53,cortex-a55")
+    parser.add_argument("--networks", default=",".join(ncnn_published.NETWORKS))
     given = parser.parse_args()
     data = json.loads(DATA.read_text())
     if given.measure:
-        measure(data, (given.work or cache_folder("arm-peers")).resolve(), given.cores.split(","))
+        work = (given.work or cache_folder("arm-peers")).resolve()
+        measure(data, work, given.cores.split(","), given.networks.split(","))
     for core in data["traces"]:
         print(f"{core}: scale {scale(data, core):.3f}")
     promised = []

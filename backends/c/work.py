@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.fp32 import recurrent
@@ -25,10 +25,10 @@ from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.vector.dense import geometry, split
-from edgec.backends.c.vector.depthwise import firsts
+from edgec.backends.c.vector.depthwise import Window, firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
-from edgec.backends.c.vector.tile import LANES
+from edgec.backends.c.vector.tile import LANES, Block
 from edgec.backends.c.view import View
 from edgec.formats import TensorType
 from edgec.ops import (
@@ -77,7 +77,7 @@ def multiplications(op: Op) -> int:
 
 def work(schedule: Schedule, step: Step) -> dict[str, float]:
     """Counts by kind for one step."""
-    found: Counter[str] = Counter()  # some kinds in halves
+    found: Counter[str] = Counter()
     if step.layer is not None:
         _vectors(found, schedule, step, step.layer)
     elif step.family is not None:
@@ -197,7 +197,7 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
     if layer.depthwise:
-        _windows(found, layer, y, "dot" if dot else "neon")
+        _windows(found, schedule, layer, y, "dot" if dot else "neon")
     elif dot:
         _tiles(found, layer, x, y)
     else:
@@ -209,7 +209,7 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
     if layer.depthwise and FloatWindow.can(layer):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
         taps = window.rows * window.columns
-        alone = 2 if _alike(schedule, layer, y) else 1
+        alone = 2 if _unrolled(schedule, layer, y, FloatWindow) else 1
         blocks = len(firsts(len(layer.weights), FloatWindow.BLOCK))
         places = y.shape[3]
         for together, count in split(y.shape[2], FloatWindow.most_rows(layer)):
@@ -231,31 +231,37 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
         tap_rows, columns, run = runs(layer)
         tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
         run, taps = (1 if layer.depthwise else run), tap_rows * columns
-        for block in tile.blocks(layer, tile.block(places)):
+        blocks = tile.blocks(layer, tile.block(places))
+        for block in blocks:
             for count, n in split(places, tile.most_places(run, block.vectors)):
-                _float_tiles(found, tile, rows, n, taps, run, count, block.vectors)
+                turns = _float_tiles(found, tile, rows, n, taps, run, count, block.vectors)
                 found["float_call"] += 1
+                if _held(blocks, block, taps, turns):
+                    found["float_held"] += rows * n * run * block.vectors
 
 
-def _alike(schedule: Schedule, layer: FloatLayer, y: View) -> bool:
-    """Whether all depthwise layers like this one have rows of as few places: compilers unroll the loop then, and places
-    overlap."""
-    others = (step for step in schedule.steps if isinstance(step.layer, FloatLayer) and step.layer.depthwise)
+def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
+    """Whether the function of a depthwise window has rows of as few places in every call: compilers unroll its loop
+    then, and places overlap."""
+
+    def name(of: Layer) -> str:
+        return family.of(of, 2 if len(of.weights) < family.BLOCK else of.window[1][1], 1).name
+
     widths = {
         schedule.views[step.result].shape[-1]
-        for step in others
-        if step.layer is not None and (step.layer.window[:3], step.layer.clamp) == (layer.window[:3], layer.clamp)
+        for step in schedule.steps
+        if type(step.layer) is type(layer) and step.layer.depthwise and name(step.layer) == name(layer)
     }
     return widths == {y.shape[3]} and y.shape[3] <= MOST_UNROLLED
 
 
 def _float_tiles(
     found: Counter[str], tile: type[FloatTile], rows: int, n: int, taps: int, run: int, count: int, vectors: int
-) -> None:
-    """`rows` rows of `n` tiles of `count` places and so many vectors, with `taps` runs each."""
+) -> int:
+    """`rows` rows of `n` tiles of `count` places and so many vectors, with `taps` runs each; the turns of a run."""
     tiles, sums = rows * n, count * vectors
     pieces = tile.pieces(run)[0]
-    whole = tile.turn(pieces, sums)
+    turns = pieces // max(tile.turn(pieces, sums), 1)
     found["float"] += tiles * taps * run * sums
     found["float_idle"] += tiles * taps * run * max(SUMS - sums, 0)
     if issubclass(tile, TapTile):
@@ -264,11 +270,12 @@ def _float_tiles(
         found["float_four"] += tiles * taps * run * (vectors // 4)
         found["float_load"] += tiles * taps * (run * (vectors % 4) + count * -(-run // 4))
     found["float_number"] += tiles * taps * run
-    found["float_turn"] += tiles * taps * (pieces // whole if whole else 0)
+    found["float_turn"] += tiles * taps * turns
     found["float_store"] += tiles * sums
     found["float_run"] += tiles * taps
     found["float_tile"] += tiles
     found["float_line"] += rows
+    return turns
 
 
 def _recurrent(found: Counter[str], op: Op) -> None:
@@ -286,7 +293,7 @@ def _recurrent(found: Counter[str], op: Op) -> None:
     found["function"] += times * units * functions
 
 
-def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:
+def _windows(found: Counter[str], schedule: Schedule, layer: ByteLayer, y: View, family: str) -> None:
     rows, places = y.shape[2], y.shape[3]
     paired = len(layer.weights) < ByteWindow.BLOCK
     advance = 2 if paired else layer.window[1][1]
@@ -295,9 +302,12 @@ def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> Non
     if family == "dot":
         found["dot"] += done * steps * 3 * LANES
     else:  # products of bytes, and additions of as many as fit into 16 bits
-        found["neon_window"] += done * steps * (2 * 9 + LANES * -(-9 // NeonWindow.depth_of(layer.weights)))
+        chains = 2 * -(-9 // NeonWindow.depth_of(layer.weights))
+        found["neon_window"] += done * steps * chains
+        found["neon_window_more"] += done * steps * (2 * 9 - chains)
+        found["neon_kept"] += done * steps * (1 if _unrolled(schedule, layer, y, NeonWindow) else 3 - advance)
     found[f"{family}_column"] += done * (steps * advance + 3 - advance)
-    found[f"{family}_rescale"] += done * steps * _rescaling(layer, LANES)
+    found[f"{family}_result"] += done * steps * _rescaling(layer, LANES)
     found[f"{family}_row"] += done
 
 
@@ -315,7 +325,8 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             tiles = rows * n
             if issubclass(tile, PairTile):
                 chains = taps * (pieces + (rest > 0)) * channels  # of products in 16 bits, for each place
-                found["neon_pair"] += tiles * count * (taps * (pieces * tile.DEPTH + rest) * channels + chains)
+                found["neon_pair"] += tiles * count * chains
+                found["neon_more"] += tiles * count * (taps * (pieces * tile.DEPTH + rest) * channels - chains)
                 found["neon_idle"] += tiles * chains * max(CHAINS - count, 0)
                 vectors = pieces * -(-tile.DEPTH // 2) + -(-rest // 2)
                 found["neon_load"] += tiles * taps * (channels + count) * vectors
@@ -323,8 +334,9 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             else:
                 found["neon_lane"] += tiles * taps * run * count * block.vectors
                 found["neon_load"] += tiles * taps * (run * -(-block.vectors // 2) + 2 * count * -(-run // 8))
-            whole = tile.turn(pieces, count * block.vectors)
-            found["neon_turn"] += tiles * taps * (pieces // whole if whole else 0)
+            turns = pieces // max(tile.turn(pieces, count * block.vectors), 1)
+            if turns > 1:  # a loop, around which sums do not all stay in registers
+                found["neon_turn"] += tiles * taps * turns * count * count * block.vectors
             found["neon_rescale"] += tiles * count * _rescaling(layer, block.vectors)
             found["neon_run"] += tiles * taps
             found["neon_tile"] += tiles
@@ -336,7 +348,8 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     taps, quads, loads = tap_rows * columns, -(-run // 4), -(-run // 16)
-    for block in DotTile.blocks(layer, DotTile.block(places)):
+    blocks = DotTile.blocks(layer, DotTile.block(places))
+    for block in blocks:
         for count, n in split(places, DotTile.most_places(run, block.vectors)):
             tiles = rows * n
             found["dot_call"] += 1
@@ -345,10 +358,18 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["dot_load"] += tiles * taps * (quads * block.vectors + loads * count)
             found["dot_word"] += tiles * taps * quads
             found["dot_rescale"] += tiles * count * _rescaling(layer, block.vectors)
-            whole = DotTile.turn(run // 16, count * block.vectors)
-            found["dot_turn"] += tiles * taps * (run // 16 // whole if whole else 0)
+            turns = run // 16 // max(DotTile.turn(run // 16, count * block.vectors), 1)
+            found["dot_turn"] += tiles * taps * turns
+            if _held(blocks, block, taps, turns):
+                found["dot_held"] += tiles * quads * block.vectors
             found["dot_run"] += tiles * taps
             found["dot_tile"] += tiles
+
+
+def _held(blocks: Sequence[Block], block: Block, taps: int, turns: int) -> bool:
+    """Whether a compiler knows the weights of a block and what is done with them: it loads them once for all places,
+    and those that registers do not hold lie on the stack."""
+    return taps * max(turns, 1) == 1 and sum(b.count == block.count for b in blocks) == 1
 
 
 def _rescaling(layer: ByteLayer, vectors: int) -> int:

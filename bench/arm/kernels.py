@@ -105,7 +105,8 @@ def depthwise(
 
 
 def chain(channels: int, outputs: int, height: int, width: int, small: bool = False) -> Layer:
-    """Pointwise, depthwise, pointwise, window: results with the margins that the next one reads."""
+    """Pointwise, depthwise, pointwise, window: results with the margins that the next one reads. `small`: as in trained
+    networks, where the zero point is the smallest code and saturation makes ReLU."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
         y = _input((1, channels, height, width), name)
@@ -115,7 +116,7 @@ def chain(channels: int, outputs: int, height: int, width: int, small: bool = Fa
             inputs = y.shape[1]
             w, label = _codes(rng, o, inputs // groups, kernel, kernel, small=small), f"{name}_{k}"
             y = Conv(y, w, pads=(kernel // 2,) * 4, groups=groups, loc=(label,))
-            y = _rescaled(rng, y, label, True)
+            y = _rescaled(rng, y, label, not small)
         return y
 
     return make
@@ -134,8 +135,14 @@ def portable(channels: int, size: int, kernel: int, groups: int) -> Layer:
 
 
 def dense(inputs: int, outputs: int, relu: bool = True, small: bool = False) -> Layer:
+    """Few inputs are the outputs of another layer: an elementwise step of so few is a loop of its own kind."""
+
     def make(rng: np.random.Generator, name: str) -> Op:
-        y = Dense(_input((1, inputs), name), _codes(rng, outputs, inputs, small=small), loc=(name,))
+        y = _input((1, max(inputs, 64)), name)
+        if inputs < 64:
+            y = Dense(y, _codes(rng, inputs, 64, small=small), loc=(f"{name}_before",))
+            y = _rescaled(rng, y, f"{name}_before", True)
+        y = Dense(y, _codes(rng, outputs, inputs, small=small), loc=(name,))
         return _rescaled(rng, y, name, relu)
 
     return make
@@ -340,8 +347,10 @@ GRAPHS: dict[str, list[Layer]] = {
         chain(32, 96, 6, 6, small=True),
     ],
     "small_depthwise": [
-        depthwise(16, 30, 30, small=True), depthwise(32, 20, 20, 2, small=True), depthwise(64, 20, 5, small=True),
-        depthwise(96, 10, 10, 2, small=True), depthwise(128, 6, 6, small=True), depthwise(240, 3, 3, small=True),
+        depthwise(n, h, w, stride, relu=False, small=True) for n, h, w, stride in (
+            (8, 30, 30, 1), (16, 30, 30, 1), (32, 20, 20, 2), (64, 20, 5, 1), (96, 10, 10, 2), (128, 6, 6, 1),
+            (128, 6, 6, 2), (240, 3, 3, 1),
+        )
     ],
     "small_dense": [
         dense(512, 96, small=True), dense(160, 128, small=True), dense(128, 96, small=True), dense(96, 8, small=True),
