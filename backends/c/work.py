@@ -53,7 +53,7 @@ from edgec.ops import (
 )
 
 CHAINS = 4
-"""Products of bytes that have to be under way at the same time to keep the multipliers busy."""
+"""Sums of bytes' products that have to be under way at the same time to keep the multipliers busy."""
 SUMS = 8
 """As many sums of binary32: two multiply-adds begin in a cycle, and each takes four."""
 MOST_UNROLLED = 8
@@ -216,6 +216,8 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
             done, rows = blocks * count, window.rows + window.down * (together - 1)
             found["float_window"] += done * places * taps * together
             found["float_chain"] += done * places * taps * max(SUMS - together * alone, 0)
+            if window.rows > 1 and window.columns - window.advance > 1:
+                found["float_kept"] += done * places * taps * max(CHAINS - together * alone, 0)
             found["float_column"] += done * rows * (window.advance * places + window.columns - window.advance)
             found["float_result"] += done * places * together
             found["float_row"] += done
@@ -355,6 +357,7 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["dot_call"] += 1
             found["dot_line"] += rows
             found["dot"] += tiles * taps * quads * count * block.vectors
+            found["dot_idle"] += tiles * taps * quads * max(CHAINS - count * block.vectors, 0)
             found["dot_load"] += tiles * taps * (quads * block.vectors + loads * count)
             found["dot_word"] += tiles * taps * quads
             found["dot_rescale"] += tiles * count * _rescaling(layer, block.vectors)
