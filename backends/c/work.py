@@ -12,7 +12,7 @@ import math
 from collections import Counter
 
 from edgec.backends.c.dot.tiles import DotTile
-from edgec.backends.c.fp32 import recurrent
+from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
@@ -77,7 +77,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
     if step.layer is not None:
         _vectors(found, schedule, step, step.layer)
     elif step.family is not None:
-        _recurrent(found, step.ops[0])
+        _others(found, schedule, step)
     else:
         found["step"] += 1
         found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
@@ -206,20 +206,36 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
     elif not layer.depthwise and fp32.by_winograd(layer, y):
         found["float_winograd"] += round(float_winograd_cost(layer, y))
     else:
-        rows, places, *_ = geometry(layer, x, y)
-        tap_rows, columns, run = runs(layer)
-        tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
-        numbers = tap_rows * columns * (1 if layer.depthwise else run)
-        for block in tile.blocks(layer, tile.block(places)):
-            for count, n in split(places, tile.most_places(run, block.vectors)):
-                tiles = rows * n
-                found["float"] += tiles * numbers * count * block.vectors
-                found["float_load"] += (
-                    tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
-                )
-                found["float_store"] += tiles * count * block.vectors
-                found["float_call"] += rows
-                found["float_tile"] += tiles * (1 + tap_rows * columns)
+        _float_tiles(found, layer, x, y)
+
+
+def _float_tiles(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
+    numbers = tap_rows * columns * (1 if layer.depthwise else run)
+    for block in tile.blocks(layer, tile.block(places)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles = rows * n
+            found["float"] += tiles * numbers * count * block.vectors
+            found["float_load"] += tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
+            found["float_store"] += tiles * count * block.vectors
+            found["float_call"] += rows
+            found["float_tile"] += tiles * (1 + tap_rows * columns)
+
+
+def _others(found: Counter[str], schedule: Schedule, step: Step) -> None:
+    op = step.ops[0]
+    if isinstance(op, MatMul):
+        found.update(matmul.counted(op, schedule.views))
+    elif isinstance(op, ConvTranspose):
+        if step.scratch is not None:
+            found["copy"] += op.x.tensor.size
+            found["clear"] += step.scratch.bytes
+        for layer, x, y in transposed.parts(step.ops, schedule.views):
+            _float_tiles(found, layer, x, y)
+    else:
+        _recurrent(found, op)
 
 
 def _recurrent(found: Counter[str], op: Op) -> None:
