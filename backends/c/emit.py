@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgec import __version__
-from edgec.backends.c import half
+from edgec.backends.c import half, single
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.family import Family
@@ -243,7 +243,7 @@ class Sources:
         ]
         head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
-        head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies)]
+        head += [text.replace("@", f"{self.name}_") for text in (*half.helpers(bodies), *single.helpers(bodies))]
         shared = self.constants.function_lines()
         if shared:
             any_of = " || ".join(map(self.guard, self.schedule.families))

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgec.backends.c.family import Family, matched, other
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
+from edgec.backends.c.single import without_integers
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
@@ -133,6 +134,8 @@ class Schedule:
     inputs: dict[str, View] = field(default_factory=dict)
     outputs: dict[str, View] = field(default_factory=dict)
     copies: tuple[tuple[View, View], ...] = ()
+    single: frozenset[Op] = frozenset()
+    """Ops whose functions may be computed in single precision."""
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -177,8 +180,9 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code."""
+def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), functions: str = "single") -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
+    precision of exp, tanh and the like where only floats depend on them."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -232,7 +236,8 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         steps.append(step)
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
-    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+    single = frozenset(without_integers(graph) if functions == "single" else ())
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, single)
 
 
 def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:

@@ -24,13 +24,14 @@ from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
+from edgec.backends.c.single import EXPONENTIALS
 from edgec.backends.c.vector.dense import geometry, split
 from edgec.backends.c.vector.depthwise import firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
 from edgec.backends.c.vector.tile import LANES
 from edgec.backends.c.view import View
-from edgec.formats import TensorType
+from edgec.formats import F32, TensorType
 from edgec.ops import (
     ArgMax,
     AvgPool,
@@ -86,16 +87,18 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         if any(y.buffer.halo):
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
         for op in step.ops:
-            _portable(found, op, step.result.tensor.size)
+            _portable(found, op, step.result.tensor.size, op in schedule.single)
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _portable(found: Counter[str], op: Op, stored: int) -> None:
+def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
     size = op.tensor.size if isinstance(op.type, TensorType) else stored
     if multiplications(op):
         taps = _taps(op)
         found["tap"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
+        if isinstance(op, Rnn | Gru | Lstm):
+            _gates(found, op, single)
     elif isinstance(op, AvgPool):
         found["pool"] += _visited(op)
         found["mean"] += size
@@ -103,10 +106,13 @@ def _portable(found: Counter[str], op: Op, stored: int) -> None:
         found["max"] += _visited(op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
+    elif isinstance(op, Softmax) and single and not op.log:  # the other three loops take as long as the exponentials
+        found["single"] += 2 * size
+        found["tap"] += 4 * size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; that of the largest, exp(0), is quick
         found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
-        found["double"] += size
+        _function(found, op.function, size, single and op.format == F32)
     elif isinstance(op, Requantize | Quantize | Dequantize):
         found["rescale"] += size
     elif isinstance(op, ELEMENTWISE):
@@ -235,10 +241,10 @@ def _others(found: Counter[str], schedule: Schedule, step: Step) -> None:
         for layer, x, y in transposed.parts(step.ops, schedule.views):
             _float_tiles(found, layer, x, y)
     else:
-        _recurrent(found, op)
+        _recurrent(found, op, op in schedule.single)
 
 
-def _recurrent(found: Counter[str], op: Op) -> None:
+def _recurrent(found: Counter[str], op: Op, single: bool) -> None:
     """Vectors times matrices by the tiles of dense layers; then functions, unit by unit."""
     assert isinstance(op, Rnn | Gru | Lstm)
     times, units = op.x.shape[0] * op.x.shape[1], op.h.shape[1]
@@ -250,8 +256,23 @@ def _recurrent(found: Counter[str], op: Op) -> None:
         found["float_call"] += times * -(-vectors // 8)
         found["float_tile"] += times * -(-vectors // 8)
     found["element"] += times * (op.x.shape[2] + 2 * units)
-    functions = {Rnn: 1, Gru: 3, Lstm: 5}[type(op)]
-    found["double"] += times * units * functions
+    _gates(found, op, single)
+
+
+def _gates(found: Counter[str], op: Rnn | Gru | Lstm, single: bool) -> None:
+    """The functions of the gates of all steps."""
+    calls = {Rnn: (1,), Gru: (2, 1), Lstm: (3, 1, 1)}[type(op)]
+    for name, count in zip(op.activations, calls, strict=True):
+        if name in TRANSCENDENTAL:
+            size = op.x.shape[0] * op.x.shape[1] * op.h.shape[1]
+            _function(found, name, size * count, single and op.h.format == F32)
+
+
+def _function(found: Counter[str], name: str, count: int, single: bool) -> None:
+    if single and name in EXPONENTIALS:
+        found["single"] += round(count * EXPONENTIALS[name])
+    else:
+        found["double"] += count
 
 
 def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:
