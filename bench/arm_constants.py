@@ -133,7 +133,9 @@ def main() -> None:
     graphs = {name: plan(kernels.graph(name), target, {"name": "net"}) for name in kernels.GRAPHS}
     others = {Path(m).stem: api.plan(api.compile_model(m, given.core, Options(batch=1))) for m in given.judge}
     rows: dict[str, list[Row]] = {
-        name: [(name, k.name, c, dict(k.work)) for k, c in zip(made.kernels, traces.cycles(made, given.core), strict=True)]
+        name: [
+            (name, k.name, c, dict(k.work)) for k, c in zip(made.kernels, traces.cycles(made, given.core), strict=True)
+        ]
         for name, made in {**graphs, **others}.items()
     }
     mine = [row for name in graphs for row in rows[name]]

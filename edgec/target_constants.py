@@ -45,6 +45,7 @@ WORK = {
     "rescale": "a result of a step with a rescaling to another scale",
     "element": "a result of another elementwise operation of integers",
     "double": "a function in double precision",
+    "single": "an exponential in single precision, or what takes as long",
     "copy": "an element copied into scratch memory",
     "clear": "a byte of scratch memory set before",
     "dot": "a dot-product instruction of 16 bytes",
@@ -99,7 +100,6 @@ WORK = {
     "float_call": "a call of that code",
     "float_winograd": "an instruction of Winograd's method in single precision",
     "unit": "a number moved from or to the scratch memory of a recurrent layer",
-    "function": "a function of a gate of such a layer",
 }  # fmt: skip
 """Kinds of work that C code does; a target prices each of them in cycles (`cycles.KIND`)."""
 

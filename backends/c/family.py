@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.fp32 import match as fp32_match
+from edgec.backends.c.fp32 import matmul as fp32_matmul
+from edgec.backends.c.fp32 import recurrent as fp32_recurrent
 from edgec.backends.c.fp32 import steps as fp32
-from edgec.backends.c.fp32.recurrent import can as can_recur
+from edgec.backends.c.fp32 import transposed as fp32_transposed
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
-from edgec.backends.c.vector.order import Order
+from edgec.backends.c.vector.order import Order, decided
 from edgec.backends.c.view import View
-from edgec.ops import Gru, Lstm, Op, Rnn
+from edgec.ops import ConvTranspose, Gru, Lstm, MatMul, Op, Rnn
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,18 @@ class Family:
     orders: Callable[[Any], tuple[Order, ...]] = lambda layer: ()
     narrowed: Callable[[Any], tuple[Layer, int] | None] = lambda layer: None
     """The layer with weights that are stored in fewer bytes and expanded in every inference, and how many fewer."""
-    recurrent: bool = False
-    """Whether it does recurrent layers, too."""
+    others: Mapping[type[Op], Any] = field(default_factory=dict)
+    """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
+    `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
+    `body(writer)` writes the statements."""
 
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
+_FLOATS = {
+    ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
+    Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
+}  # fmt: skip
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, neon.orders),
@@ -54,7 +62,7 @@ FAMILIES = (
         fp32.workspace,
         fp32.orders,
         fp32.narrowed,
-        recurrent=True,
+        _FLOATS,
     ),
 )
 """The first that can do a step does it."""
@@ -65,11 +73,10 @@ def families_of(options: Mapping[str, Any]) -> tuple[Family, ...]:
     return tuple(family for family in FAMILIES if any(options.get(option) for option in family.options))
 
 
-def recurrent(families: Sequence[Family], op: Op) -> Family | None:
-    """The family that does a recurrent layer."""
-    if not isinstance(op, Rnn | Gru | Lstm) or not can_recur(op):
-        return None
-    return next((family for family in families if family.recurrent), None)
+def other(families: Sequence[Family], ops: tuple[Op, ...]) -> Family | None:
+    """The family that does a step whose anchor is no convolution or dense layer."""
+    anchor = type(ops[0])
+    return next((f for f in families if anchor in f.others and f.others[anchor].can(ops)), None)
 
 
 def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, Layer] | None:
@@ -78,3 +85,15 @@ def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, La
         if (layer := family.match(ops)) is not None:
             return family, layer
     return None
+
+
+def sized(chosen: Mapping[Op, tuple[Family, Layer]], winograd: str, space: float) -> dict[Op, tuple[Family, Layer]]:
+    """The layers of steps with the weights that they store: `space` is the bytes that these may add to the packed ones,
+    and below 0 where the model is larger than it may be. `winograd` is one of `edgec.options.WINOGRAD`."""
+    orders = decided({op: family.orders(layer) for op, (family, layer) in chosen.items()}, winograd, space)
+    found = {op: (f, replace(layer, winograd=orders.get(op))) for op, (f, layer) in chosen.items()}
+    for op, (family, layer) in found.items():
+        if space < 0 and (smaller := family.narrowed(layer)) is not None:
+            found[op] = family, smaller[0]
+            space += smaller[1]
+    return found

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgec.backends.c.dot.tiles import DotTile
-from edgec.backends.c.fp32 import recurrent
+from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
@@ -24,13 +24,14 @@ from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
+from edgec.backends.c.single import EXPONENTIALS
 from edgec.backends.c.vector.dense import geometry, split
 from edgec.backends.c.vector.depthwise import Window, firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
 from edgec.backends.c.vector.tile import LANES, Block
 from edgec.backends.c.view import View
-from edgec.formats import TensorType
+from edgec.formats import F32, TensorType
 from edgec.ops import (
     ArgMax,
     AvgPool,
@@ -81,7 +82,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
     if step.layer is not None:
         _vectors(found, schedule, step, step.layer)
     elif step.family is not None:
-        _recurrent(found, step.ops[0])
+        _others(found, schedule, step)
     else:
         found["step"] += 1
         _moved(found, step.results)
@@ -90,16 +91,18 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         if any(y.buffer.halo):
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
         for op in step.ops:
-            _portable(found, op, step.result.tensor.size)
+            _portable(found, op, step.result.tensor.size, op in schedule.single)
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _portable(found: Counter[str], op: Op, stored: int) -> None:
+def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
     size = op.tensor.size if isinstance(op.type, TensorType) else stored
     if multiplications(op):
         taps = _taps(op)
         found["tap"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
+        if isinstance(op, Rnn | Gru | Lstm):
+            _gates(found, op, single)
     elif isinstance(op, AvgPool):
         found["number_sum" if op.x.format.is_float else "pool"] += _visited(op)
         found["mean"] += size
@@ -107,10 +110,13 @@ def _portable(found: Counter[str], op: Op, stored: int) -> None:
         found["number_max" if op.x.format.is_float else "max"] += _visited(op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
+    elif isinstance(op, Softmax) and single and not op.log:  # the other three loops take as long as the exponentials
+        found["single"] += 2 * size
+        found["tap"] += 4 * size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; the largest, exp(0), is four times as quick
         found["double"] += 2 * size - 1.5 * (size // max(op.shape[op.axis], 1))
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
-        found["double"] += size
+        _function(found, op.function, size, single and op.format == F32)
     elif isinstance(op, Requantize | Quantize | Dequantize):
         found["rescale"] += size
     elif isinstance(op, ELEMENTWISE):
@@ -229,17 +235,7 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
             found["float"] += layer.weights.size // 2
             found["float_load"] += layer.weights.size // 8
             found["float_store"] += layer.weights.size // 4
-        rows, places, *_ = geometry(layer, x, y)
-        tap_rows, columns, run = runs(layer)
-        tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
-        run, taps = (1 if layer.depthwise else run), tap_rows * columns
-        blocks = tile.blocks(layer, tile.block(places))
-        for block in blocks:
-            for count, n in split(places, tile.most_places(run, block.vectors)):
-                turns = _float_tiles(found, tile, rows, n, taps, run, count, block.vectors)
-                found["float_call"] += 1
-                if _held(blocks, block, taps, turns):
-                    found["float_held"] += rows * n * run * block.vectors
+        _float_layer(found, layer, x, y)
 
 
 def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
@@ -280,7 +276,50 @@ def _float_tiles(
     return turns
 
 
-def _recurrent(found: Counter[str], op: Op) -> None:
+def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
+    run, taps = (1 if layer.depthwise else run), tap_rows * columns
+    blocks = tile.blocks(layer, tile.block(places))
+    for block in blocks:
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            turns = _float_tiles(found, tile, rows, n, taps, run, count, block.vectors)
+            found["float_call"] += 1
+            if _held(blocks, block, taps, turns):
+                found["float_held"] += rows * n * run * block.vectors
+
+
+def _others(found: Counter[str], schedule: Schedule, step: Step) -> None:
+    op = step.ops[0]
+    if isinstance(op, MatMul):
+        _matmul(found, op, schedule.views)
+    elif isinstance(op, ConvTranspose):
+        if step.scratch is not None:
+            found["copy"] += op.x.tensor.size
+            found["clear"] += step.scratch.bytes
+        for layer, x, y in transposed.parts(step.ops, schedule.views):
+            _float_layer(found, layer, x, y)
+    else:
+        _recurrent(found, op, op in schedule.single)
+
+
+def _matmul(found: Counter[str], op: MatMul, views: Mapping[Op, View]) -> None:
+    rows, terms = op.shape[-2], op.x.shape[-1]
+    batch = math.prod(op.shape[:-2])
+    if not matmul.reads_as_it_is(op, views):
+        found["copy"] += batch * rows * terms
+    for _, count, vectors in matmul.blocks(op):
+        packed = count // LANES if 1 in views[op.y].strides[-2:] else 0
+        found["copy"] += batch * terms * (LANES * vectors - LANES * packed)
+        found["float_load"] += batch * terms * packed
+        found["float_store"] += batch * terms * packed
+        for places, n in split(rows, FloatTile.most_places(terms, vectors)):
+            _float_tiles(found, FloatTile, batch, n, 1, terms, places, vectors)
+            found["float_call"] += batch
+
+
+def _recurrent(found: Counter[str], op: Op, single: bool) -> None:
     """Vectors times matrices by the tiles of dense layers; then functions, unit by unit."""
     assert isinstance(op, Rnn | Gru | Lstm)
     times, units = op.x.shape[0] * op.x.shape[1], op.h.shape[1]
@@ -291,8 +330,23 @@ def _recurrent(found: Counter[str], op: Op) -> None:
                 _float_tiles(found, FloatTile, times, 1, 1, inputs, 1, n)
                 found["float_call"] += times
     found["unit"] += times * (op.x.shape[2] + 2 * units)
-    functions = {Rnn: 1, Gru: 3, Lstm: 5}[type(op)]
-    found["function"] += times * units * functions
+    _gates(found, op, single)
+
+
+def _gates(found: Counter[str], op: Rnn | Gru | Lstm, single: bool) -> None:
+    """The functions of the gates of all steps."""
+    calls = {Rnn: (1,), Gru: (2, 1), Lstm: (3, 1, 1)}[type(op)]
+    for name, count in zip(op.activations, calls, strict=True):
+        if name in TRANSCENDENTAL:
+            size = op.x.shape[0] * op.x.shape[1] * op.h.shape[1]
+            _function(found, name, size * count, single and op.h.format == F32)
+
+
+def _function(found: Counter[str], name: str, count: int, single: bool) -> None:
+    if single and name in EXPONENTIALS:
+        found["single"] += round(count * EXPONENTIALS[name])
+    else:
+        found["double"] += count
 
 
 def _windows(found: Counter[str], schedule: Schedule, layer: ByteLayer, y: View, family: str) -> None:

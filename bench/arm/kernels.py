@@ -31,6 +31,7 @@ from edgec.ops import (
     Rnn,
     Softmax,
     Transpose,
+    Unary,
 )  # fmt: skip
 
 CODES = Affine(Integer(8), (0.05,), (-3,))
@@ -92,9 +93,7 @@ def conv(
     return make
 
 
-def depthwise(
-    channels: int, height: int, width: int, stride: int = 1, relu: bool = True, small: bool = False
-) -> Layer:
+def depthwise(channels: int, height: int, width: int, stride: int = 1, relu: bool = True, small: bool = False) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((1, channels, height, width), name)
         w = _codes(rng, channels, 1, 3, 3, small=small)
@@ -251,7 +250,9 @@ def recurrent(kind: type[Rnn | Gru | Lstm], inputs: int, units: int, steps: int)
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((steps, 1, inputs), name, None)
         gates = {Rnn: 1, Gru: 3, Lstm: 4}[kind] * units
-        w, r = (Constant(c.data * np.float32(0.1), type=c.type) for c in (_floats(rng, gates, n) for n in (inputs, units)))
+        w, r = (
+            Constant(c.data * np.float32(0.1), type=c.type) for c in (_floats(rng, gates, n) for n in (inputs, units))
+        )
         b, h = _floats(rng, gates), _floats(rng, 1, units)
         op = Lstm(x, w, r, b, h, h, loc=(name,)) if kind is Lstm else kind(x, w, r, b, h, loc=(name,))
         return Get(op, 0)
@@ -297,6 +298,16 @@ def float_largest(channels: int, size: int) -> Layer:
 def float_end(size: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
         return Softmax(_input((1, size), name, None).operands[0], loc=(name,))
+
+    return make
+
+
+def function(name: str, size: int) -> Layer:
+    """A function of numbers, or softmax."""
+
+    def make(rng: np.random.Generator, label: str) -> Op:
+        x = _input((4, size), label, None)
+        return Softmax(x, loc=(label,)) if name == "softmax" else Unary(x, name, loc=(label,))
 
     return make
 
@@ -409,6 +420,10 @@ GRAPHS: dict[str, list[Layer]] = {
     "recurrent": [
         recurrent(Rnn, 16, 32, 8), recurrent(Rnn, 40, 64, 5), recurrent(Gru, 10, 20, 6), recurrent(Gru, 40, 64, 4),
         recurrent(Lstm, 12, 16, 8), recurrent(Lstm, 40, 64, 4), recurrent(Lstm, 64, 33, 4),
+    ],
+    "functions": [
+        *(function(name, size) for name in ("exp", "sigmoid", "tanh", "erf", "gelu_tanh") for size in (24, 100)),
+        *(function("softmax", size) for size in (5, 24, 100)),
     ],
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Weights of bytes behind layers of binary32: found by their values, and stored as bytes where a model gets too large."""
+"""Weights of bytes in layers of binary32: found by their values, stored as bytes where a model gets too large."""
 
 from __future__ import annotations
 
