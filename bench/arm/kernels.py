@@ -79,8 +79,8 @@ def conv(
     first: bool = False,
     small: bool = False,
 ) -> Layer:
-    """`first`: it reads the input itself, which dot-product code copies, as layers of few channels do. `small`: weights as trained ones are, few of
-    them large."""
+    """`first`: it reads the input itself, which dot-product code copies, as layers of few channels do. `small`: weights
+    as trained ones are, few of them large."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((1, inputs, height, width), name)
@@ -372,8 +372,10 @@ GRAPHS: dict[str, list[Layer]] = {
     "floats": [
         scaled(16, 20), scaled(48, 9), float_residual(16, 24), float_residual(48, 10), float_residual(32, 7),
         float_average(48, 20, 6), float_average(96, 6, 6), float_average(240, 4, 4), float_average(64, 10, 8),
-        float_average(160, 3, 3), float_largest(16, 24), float_largest(48, 8), float_end(3), float_end(16), float_end(40),
-        float_conv(16, 32, 8, 8, 3, groups=4), float_conv(32, 32, 7, 7, 3, groups=2), float_conv(24, 24, 6, 6, 1, groups=3),
+        float_average(160, 3, 3), float_largest(16, 24), float_largest(48, 8),
+        float_end(3), float_end(16), float_end(40),
+        float_conv(16, 32, 8, 8, 3, groups=4), float_conv(32, 32, 7, 7, 3, groups=2),
+        float_conv(24, 24, 6, 6, 1, groups=3),
     ],
     "float_pointwise": [
         float_conv(8, 24, 20, 20, 1), float_conv(16, 32, 20, 12, 1), float_conv(48, 48, 13, 5, 1),
