@@ -141,6 +141,8 @@ OPTIONS: dict[str, Known] = {
     "core": Known("", 1, 1, "1: the name of the target is that of a core that C code is compiled for"),
     "cache_kib": Known("KiB", 1, 1 << 20, "last cache in front of dynamic memory; none: all memory is on the chip"),
     "dotprod": Known("", 0, 1, "1: the core has the 8-bit dot products of Armv8.2-A"),
+    "dsp": Known("", 0, 1, "1: the core has the DSP extension of Cortex-M"),
+    "mve": Known("", 0, 1, "1: the core has the vector extension of Cortex-M (Helium)"),
     "neon": Known("", 0, 1, "1: the core has the vector instructions of 64-bit Armv8.0-A"),
 }
 

@@ -1,0 +1,211 @@
+"""Depthwise convolutions with the DSP extension: a channel at a time.
+
+Channels lie side by side, so the image of two channels is first taken out into scratch memory, widened to 16 bits. There
+a pair of neighbouring taps is one load, whatever its alignment, and SMLAD multiplies it by two weights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.view import View
+
+SLACK = 4
+"""Numbers behind a plane that loads of pairs may read and weights of zero drop."""
+STRUCT = """\
+/* Planes of 16-bit numbers, `pitch` apart from row to row: rows and columns of them, how they lie in x; rows of results
+   and results in each; taps of a row as words of four weights, rows of taps, distances between taps and windows. */
+typedef struct {
+  int32_t channels, height, width, pitch, plane, x_row, x_column;
+  int32_t lines, places, y_row, y_step;
+  int32_t rows, columns, down, across, row_step, step;
+  int32_t twice, lo, hi;
+} @planes;
+"""
+TAKEN = """\
+/* Two neighbouring channels of an image, as two planes. */
+NOINLINE_ static void @dsp_planes(const int8_t *from, int16_t *to, const @planes *t) {
+  const ptrdiff_t column = t->x_column;
+  for (int32_t i = t->height; i > 0; i--, from += t->x_row, to += t->pitch) {
+    const int8_t *x = from;
+    int32_t *one = (int32_t *)(void *)to, *other = (int32_t *)(void *)(to + t->plane);
+    for (int32_t k = t->width >> 1; k > 0; k--, x += 2 * column) {
+      const int32_t v = (int32_t)(@load_half(x) | (@load_half(x + column) << 16));
+      *one++ = @even(v);
+      *other++ = @odd(v);
+    }
+    if (t->width & 1) {
+      const int32_t v = (int32_t)@load_half(x);
+      *one = @even(v);
+      *other = @odd(v);
+    }
+  }
+}
+"""
+HALF = """\
+static inline uint32_t @load_half(const int8_t *p) {
+  uint16_t v;
+  memcpy(&v, p, 2);
+  return v;
+}
+static inline int32_t @load_pair(const int16_t *p) {
+  int32_t v;
+  memcpy(&v, p, 4);
+  return v;
+}
+"""
+
+
+def kind(layer: ByteLayer) -> str:
+    """Which loop does a layer: `three` for windows of 3 x 3, of neighbours at stride 1; `row` for others without
+    dilation of columns, `tap` for the rest."""
+    (kh, kw), (_, sx), (_, dx), _ = layer.window
+    if dx > 1:
+        return "tap"
+    return "row" if (kh, kw) != (3, 3) else "three" if sx == 1 else "three_apart"
+
+
+def plane(layer: ByteLayer) -> tuple[int, int, int]:
+    """(rows, columns, numbers from row to row) of x with its padding, as far as windows reach."""
+    (kh, kw), (sy, sx), (dy, dx), _ = layer.window
+    _, _, lines, places = layer.op.shape
+    height, width = (lines - 1) * sy + (kh - 1) * dy + 1, (places - 1) * sx + (kw - 1) * dx + 1
+    return height, width, width + width % 2
+
+
+def plane_size(layer: ByteLayer) -> int:
+    """Numbers of one plane, an even number."""
+    height, _, pitch = plane(layer)
+    return height * pitch + SLACK
+
+
+def packed(layer: ByteLayer) -> NDArray[np.integer]:
+    """Words of four weights by channel and row of taps; for single taps the bytes as they are.
+
+    SXTB16 takes bytes 0 and 2 of a word, then 1 and 3. Of three taps the two pairs share the middle one."""
+    w = layer.weights[..., 0]
+    if kind(layer) == "tap":
+        return w
+    if w.shape[1:] == (3, 3):
+        return np.ascontiguousarray(w[..., [0, 1, 1, 2]]).view("<i4").astype(np.int32)
+    w = np.pad(w, ((0, 0), (0, 0), (0, -w.shape[2] % 4)))
+    w = w.reshape(*w.shape[:2], -1, 4)[..., [0, 2, 1, 3]]
+    return np.ascontiguousarray(w).view("<i4").astype(np.int32)
+
+
+def facts(layer: ByteLayer, x: View, y: View) -> list[int]:
+    """The members of the struct."""
+    (kh, kw), (sy, sx), (dy, dx), _ = layer.window
+    height, width, pitch = plane(layer)
+    columns = kw if kind(layer) == "tap" else -(-kw // 4)
+    image = [len(layer.weights), height, width, pitch, plane_size(layer), x.strides[2], x.strides[3]]
+    results = [y.shape[2], y.shape[3], y.strides[2], y.strides[3]]
+    window = [kh, columns, sy * pitch, sx, dy * pitch, dx]
+    return [*image, *results, *window, 2 * layer.zero + 1, int(layer.lo), int(layer.hi)]
+
+
+def _stored(sums: list[tuple[str, str]], scaled: str, clamp: bool) -> list[str]:
+    lines = []
+    for total, to in sums:
+        lines.append(f"q = @{scaled}({total}, m, r, twice);")
+        lines += ["q = q < lo ? lo : q;", "q = q > hi ? hi : q;"] if clamp else []
+        lines.append(f"{to} = (int8_t)q;")
+    return lines
+
+
+def _three(two: bool) -> list[str]:
+    """Sums of the three rows at x: of two neighbouring places, or of one."""
+    lines = []
+    for i in range(3):
+        at = ("x", "x + row_step", "x + 2 * row_step")[i]
+        lines.append(f"a = @load_pair({at}); b = @load_pair({at} + 2);")
+        lines.append(f"s = __smlad(u{i}, a, s); s = __smlatb(v{i}, b, s);")
+        lines += [f"z = __smlabt(u{i}, a, z); z = __smlad(v{i}, b, z);"] * two
+    return lines
+
+
+def function(layer: ByteLayer, wide: bool, clamp: bool) -> tuple[str, str]:
+    """Name and text of the function that makes the results of one channel from its plane."""
+    how = kind(layer)
+    scaled = "scaled_wide" if wide else "scaled"
+    name = f"@dsp_plane_{how}" + "_wide" * wide + "_clamp" * clamp
+    weight = "int8_t" if how == "tap" else "int32_t"
+    lines = [
+        f"NOINLINE_ static void {name}(",
+        f"    const int16_t *plane, const {weight} *w, const int32_t *numbers, int8_t *to, const @planes *t) {{",
+        "  const int32_t bias = numbers[0], m = numbers[1], r = numbers[2], twice = t->twice;",
+        "  const ptrdiff_t row_step = t->row_step, y_step = t->y_step;",
+        *(["  const int32_t lo = t->lo, hi = t->hi;"] * clamp),
+    ]
+    if how.startswith("three"):
+        lines += [f"  const int32_t u{i} = @even(w[{i}]), v{i} = @odd(w[{i}]);" for i in range(3)]
+    if how != "three":
+        lines.append("  const ptrdiff_t across = t->across;")
+    if how in ("row", "tap"):
+        lines.append("  const int32_t rows = t->rows, columns = t->columns;")
+    lines += [*(["  const ptrdiff_t step = t->step;"] * (how == "tap"))]
+    lines += [
+        "  for (int32_t line = t->lines; line > 0; line--, plane += t->down, to += t->y_row) {",
+        "    const int16_t *x = plane;",
+        "    int8_t *y = to;",
+        "    int32_t left = t->places;",
+    ]
+    one = _stored([("s", "*y")], scaled, clamp)
+    if how == "three":
+        both = _stored([("s", "*y"), ("z", "y[y_step]")], scaled, clamp)
+        lines += [
+            "    for (; left > 1; left -= 2, x += 2, y += 2 * y_step) {",
+            "      int32_t s = bias, z = bias, a, b, q;",
+            *("      " + line for line in [*_three(True), *both]),
+            "    }",
+            "    if (left > 0) {",
+            "      int32_t s = bias, a, b, q;",
+            *("      " + line for line in [*_three(False), *one]),
+            "    }",
+        ]
+    else:
+        inner = {
+            "three_apart": ["int32_t a, b;", *_three(False)],
+            "row": [
+                "const int16_t *row = x;",
+                f"const {weight} *k = w;",
+                "for (int32_t i = rows; i > 0; i--, row += row_step) {",
+                "  const int16_t *taps = row;",
+                "  for (int32_t j = columns; j > 0; j--, taps += 4, k++) {",
+                "    s = __smlad(@even(*k), @load_pair(taps), s);",
+                "    s = __smlad(@odd(*k), @load_pair(taps + 2), s);",
+                "  }",
+                "}",
+            ],
+            "tap": [
+                "const int16_t *row = x;",
+                f"const {weight} *k = w;",
+                "for (int32_t i = rows; i > 0; i--, row += row_step) {",
+                "  const int16_t *taps = row;",
+                "  for (int32_t j = columns; j > 0; j--, taps += step) { s += *taps * *k++; }",
+                "}",
+            ],
+        }[how]
+        lines += [
+            "    for (; left > 0; left--, x += across, y += y_step) {",
+            "      int32_t s = bias, q;",
+            *("      " + line for line in [*inner, *one]),
+            "    }",
+        ]
+    return name, "\n".join([*lines, "  }", "}"]) + "\n"
+
+
+def statements(layer: ByteLayer, x_at: str, y_at: str, function: str, weights: str, numbers: str) -> list[str]:
+    """The loop over channels, two at a time."""
+    size = packed(layer)[0].size
+    return [
+        "for (int32_t c = 0; c < t.channels; c += 2) {",
+        f"  @dsp_planes({x_at} + c, planes, &t);",
+        f"  {function}(planes, {weights} + c * {size}, {numbers} + c * 3, {y_at} + c, &t);",
+        "  if (c + 1 < t.channels) {",
+        f"    {function}(planes + t.plane, {weights} + (c + 1) * {size}, {numbers} + c * 3 + 3, {y_at} + c + 1, &t);",
+        "  }",
+        "}",
+    ]

@@ -1,0 +1,58 @@
+"""A step's body with the DSP extension."""
+
+from __future__ import annotations
+
+from edgec.backends.c.constants import Constants
+from edgec.backends.c.dsp import depthwise, tile
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.mcu.layer import STRUCT, call
+from edgec.backends.c.vector.dense import geometry
+from edgec.backends.c.vector.functions import add
+from edgec.backends.c.vector.place import corner
+from edgec.backends.c.view import View
+
+
+def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
+    """Statements for x at `base` and y at `y`, with memory in `scratch` from byte `work` on."""
+    wide, clamp = tile.is_wide(layer), bool(layer.clamp)
+    add(constants, "widened", tile.WIDENED)
+    add(constants, "scaled_wide" if wide else "scaled", tile.SCALED_WIDE if wide else tile.SCALED)
+    numbers = constants.array(tile.numbers(layer, wide), as_is=True)
+    if layer.depthwise:
+        return _depthwise(layer, x, y, constants, base, work, numbers)
+    add(constants, "layer", STRUCT)
+    weights = constants.array(tile.packed(layer), as_is=True)
+    two = geometry(layer, x, y)[1] > 1
+    for places in (2, 1) if two else (1,):
+        add(constants, f"dsp_widen_{places}", tile.expand(places))
+        add(constants, *tile.multiply(places, wide, clamp))
+    name, text = tile.loops(wide, clamp, two)
+    add(constants, name, text)
+    window = f"int32_t *window = (int32_t *)(void *)(scratch + {work});"
+    return [window, *call(layer, x, y, base, (tile.words(layer), 0), name, [weights, numbers], ["window"])]
+
+
+def _depthwise(
+    layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int, numbers: str
+) -> list[str]:
+    add(constants, "planes", depthwise.STRUCT)
+    add(constants, "half", depthwise.HALF)
+    add(constants, "dsp_planes", depthwise.TAKEN)
+    name, text = depthwise.function(layer, tile.is_wide(layer), bool(layer.clamp))
+    add(constants, name, text)
+    weights = constants.array(depthwise.packed(layer), as_is=True)
+    facts = ", ".join(map(str, depthwise.facts(layer, x, y)))
+    return [
+        f"static const @planes t = {{{facts}}};",
+        f"int16_t *planes = (int16_t *)(void *)(scratch + {work});",
+        *depthwise.statements(layer, f"{base} + {corner(layer, x)}", f"y + {y.offset}", name, weights, numbers),
+    ]
+
+
+def workspace(layer: ByteLayer, y: View) -> int:
+    """Bytes of memory that the body needs beside a copy of x: the windows of two places or the planes of two channels,
+    two bytes a number."""
+    if layer.depthwise:
+        return 4 * depthwise.plane_size(layer)
+    places = tile.PLACES if y.size > len(layer.weights) else 1
+    return 8 * tile.words(layer) * places

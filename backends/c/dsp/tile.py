@@ -1,0 +1,253 @@
+"""Convolutions and dense layers by SMLAD: one or two places times two output channels at a time.
+
+Activations are widened once to pairs of 16 bits, in the order in which SXTB16 takes a word apart: bytes 0 and 2, then 1
+and 3. Weights stay bytes, packed so that SXTB16 gives them the same order: a word for each output channel and four
+taps, those of two channels side by side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.mcu.layer import taps
+
+PLACES = 2
+
+
+def pairs(run: int) -> list[tuple[int, int]]:
+    """The pairs of positions in which a run of bytes is widened; -1 for none."""
+    found = [pair for k in range(0, run - 3, 4) for pair in ((k, k + 2), (k + 1, k + 3))]
+    k = run - run % 4
+    return found + [[], [(k, -1)], [(k, k + 1)], [(k, k + 2), (k + 1, -1)]][run % 4]
+
+
+def words(layer: ByteLayer) -> int:
+    """Words of weights of one output channel."""
+    rows, columns, run = taps(layer)
+    return -(-rows * columns * len(pairs(run)) // 2)
+
+
+def packed(layer: ByteLayer) -> NDArray[np.int32]:
+    """Weights by two output channels, then by word; a last channel without a partner by itself."""
+    rows, columns, run = taps(layer)
+    outputs = len(layer.weights)
+    w = layer.weights.reshape(outputs, rows * columns, run)
+    w = np.pad(w, ((0, 0), (0, 0), (0, 1)))  # position -1 is a zero
+    ordered = w[:, :, np.array(pairs(run))].reshape(outputs, -1, 2)
+    ordered = np.pad(ordered, ((0, 0), (0, ordered.shape[1] % 2), (0, 0))).reshape(outputs, -1, 2, 2)
+    whole = np.ascontiguousarray(ordered.transpose(0, 1, 3, 2)).reshape(outputs, -1).view("<i4")
+    even = outputs - outputs % 2
+    paired = whole[:even].reshape(even // 2, 2, -1).transpose(0, 2, 1)
+    return np.concatenate([paired.ravel(), whole[even:].ravel()]).astype(np.int32)
+
+
+def numbers(layer: ByteLayer, wide: bool) -> NDArray[np.int32]:
+    """[channels, 3]: bias, multiplier, and the shift that leaves one bit to round."""
+    return np.stack([layer.bias, layer.multiplier, layer.shift - (1 if wide else 2)], axis=1).astype(np.int32)
+
+
+def is_wide(layer: ByteLayer) -> bool:
+    """Whether a channel needs a bit of its product's lower half."""
+    return bool((layer.shift == 1).any())
+
+
+WIDENED = """\
+/* The bytes of a word as two pairs of 16 bits: bytes 0 and 2, bytes 1 and 3. */
+static inline int32_t @even(int32_t v) {
+  __asm__("sxtb16 %0, %0" : "+r"(v));
+  return v;
+}
+static inline int32_t @odd(int32_t v) {
+  __asm__("sxtb16 %0, %0, ror #8" : "+r"(v));
+  return v;
+}
+static inline int32_t @load_word(const int8_t *p) {
+  int32_t v;
+  memcpy(&v, p, 4);
+  return v;
+}
+"""
+SCALED = """\
+/* A sum times a multiplier, shifted, with the zero point, rounded and saturated; `twice` is 2 * zero point + 1. */
+static inline int32_t @scaled(int32_t sum, int32_t multiplier, int32_t shift, int32_t twice) {
+  int32_t v = (((int32_t)(((int64_t)sum * multiplier) >> 32)) >> shift) + twice;
+  __asm__("ssat %0, #8, %0, asr #1" : "+r"(v));
+  return v;
+}
+"""
+SCALED_WIDE = """\
+static inline int32_t @scaled_wide(int32_t sum, int32_t multiplier, int32_t shift, int32_t twice) {
+  int32_t v = (((int32_t)(((int64_t)sum * multiplier) >> 31)) >> shift) + twice;
+  __asm__("ssat %0, #8, %0, asr #1" : "+r"(v));
+  return v;
+}
+"""
+
+
+def expand(places: int) -> str:
+    """The function that widens a window; its pairs lie `places` words apart."""
+    two, four = (places, 2 * places)
+    step = "\n".join(
+        f"        to[{four * k}] = @even(v{k});\n        to[{four * k + two}] = @odd(v{k});" for k in range(2)
+    )
+    return f"""\
+static void @dsp_widen_{places}(const int8_t *row, int32_t *to, const @layer *t) {{
+  const int32_t run = t->run, rest = run & 3;
+  for (int32_t i = t->rows; i > 0; i--, row += t->row_step) {{
+    const int8_t *column = row;
+    for (int32_t j = t->columns; j > 0; j--, column += t->column_step) {{
+      const int8_t *x = column;
+      for (int32_t k = run >> 3; k > 0; k--, x += 8, to += {2 * four}) {{
+        const int32_t v0 = @load_word(x), v1 = @load_word(x + 4);
+{step}
+      }}
+      if (run & 4) {{
+        const int32_t v = @load_word(x);
+        to[0] = @even(v);
+        to[{two}] = @odd(v);
+        to += {four};
+        x += 4;
+      }}
+      if (rest == 1) {{
+        *to = x[0];
+        to += {two};
+      }} else if (rest == 2) {{
+        *to = (int32_t)((uint32_t)(uint16_t)x[0] | ((uint32_t)x[1] << 16));
+        to += {two};
+      }} else if (rest == 3) {{
+        to[0] = (int32_t)((uint32_t)(uint16_t)x[0] | ((uint32_t)x[2] << 16));
+        to[{two}] = x[1];
+        to += {four};
+      }}
+    }}
+  }}
+}}
+"""
+
+
+def _products(places: int, outputs: int, second: bool, pairs: str) -> list[str]:
+    """Assembly: the pairs of every place times the first or second half of the words of weights."""
+    names = [f"w{o}" if second else f"v{o}" for o in range(outputs)]
+    widened = [f"sxtb16 %[{v}], %[w{o}]{', ror #8' * second}" for o, v in enumerate(names)]
+    return widened + [
+        f"smlad %[s{i}{o}], %[{v}], %[{pairs[i]}], %[s{i}{o}]" for o, v in enumerate(names) for i in range(places)
+    ]
+
+
+def _step(places: int, outputs: int) -> list[str]:
+    """Assembly for a word of weights of every output channel. Registers a and b hold pairs: of two places, or the two
+    of one."""
+    weights = "ldrd %[w0], %[w1], [%[w]], #8" if outputs == 2 else "ldr %[w0], [%[w]], #4"
+    pairs = "ldrd %[a], %[b], [%[x]], #8"
+    if places == 2:
+        first, second = _products(2, outputs, False, "ab"), _products(2, outputs, True, "ab")
+        return [weights, pairs, *first, pairs, *second]
+    return [weights, pairs, *_products(1, outputs, False, "a"), *_products(1, outputs, True, "b")]
+
+
+def _loop(places: int, outputs: int) -> list[str]:
+    """C: the sums of `words` words, two in a turn."""
+    step = _step(places, outputs)
+    assembly = [
+        "lsrs %[n], %[n], #1", "bcc 1f", *step, "cmp %[n], #0", "beq 2f",
+        "1:", *step, *step, "subs %[n], %[n], #1", "bne 1b", "2:",
+    ]  # fmt: skip
+    sums = [f"s{i}{o}" for i in range(places) for o in range(outputs)]
+    temporaries = ["a", "b", *(f"{letter}{o}" for letter in "vw" for o in range(outputs))]
+    changed = ", ".join(f'[{v}] "+r"({v})' for v in [*sums, "w", "x", "n"])
+    written = ", ".join(f'[{v}] "=&r"({v})' for v in temporaries)
+    return [
+        f"int32_t {', '.join(temporaries)}, n = words;",
+        "const int32_t *x = window;",
+        "__asm__ volatile(",
+        *(f'    "{line}\\n\\t"' for line in assembly),
+        f"    : {changed},",
+        f"      {written}",
+        '    : : "cc", "memory");',
+    ]
+
+
+def _finish(places: int, outputs: int, scaled: str, clamp: bool) -> list[str]:
+    lines = []
+    for o in range(outputs):
+        lines.append(f"m = numbers[{3 * o + 1}];")
+        lines.append(f"r = numbers[{3 * o + 2}];")
+        for i in range(places):
+            at = f"y[{o}]" if i == 0 else f"next[{o}]"
+            lines.append(f"q = @{scaled}(s{i}{o}, m, r, twice);")
+            lines += ["q = q < lo ? lo : q;", "q = q > hi ? hi : q;"] if clamp else []
+            lines.append(f"{at} = (int8_t)q;")
+    return lines
+
+
+def multiply(places: int, wide: bool, clamp: bool) -> tuple[str, str]:
+    """Name and text of the function that makes the results of all channels at some places."""
+    name = f"@dsp_{places}" + "_wide" * wide + "_clamp" * clamp
+    scaled = "scaled_wide" if wide else "scaled"
+
+    def channels(outputs: int) -> list[str]:
+        o = range(outputs)
+        starts = [f"s0{k} = numbers[{3 * k}]" for k in o] + [f"s{i}{k} = s0{k}" for i in range(1, places) for k in o]
+        return [
+            f"int32_t {', '.join(starts)};",
+            "{", *("  " + line for line in _loop(places, outputs)), "}",
+            "int32_t m, r, q;",
+            *_finish(places, outputs, scaled, clamp),
+        ]  # fmt: skip
+
+    lines = [
+        f"NOINLINE_ static void {name}(",
+        "    const int32_t *window, const int32_t *w, const int32_t *numbers, int8_t *y, const @layer *t) {",
+        "  const int32_t words = t->size, twice = 2 * t->zero + 1;",
+        *(["  const int32_t lo = t->lo, hi = t->hi;"] * clamp),
+        *(["  int8_t *next = y + t->y_step;"] * (places == 2)),
+        "  for (int32_t left = t->outputs >> 1; left > 0; left--) {",
+        *("    " + line for line in channels(2)),
+        "    numbers += 6;",
+        "    y += 2;",
+        *(["    next += 2;"] * (places == 2)),
+        "  }",
+        "  if (t->outputs & 1) {",
+        *("    " + line for line in channels(1)),
+        "  }",
+        "}",
+    ]
+    return name, "\n".join(lines) + "\n"
+
+
+def loops(wide: bool, clamp: bool, two: bool) -> tuple[str, str]:
+    """Name and text of the function that goes over all places; `two`: there are rows of more than one."""
+    special = "_wide" * wide + "_clamp" * clamp
+    name = f"@dsp_{'rows' if two else 'place'}{special}"
+    lines = [
+        f"NOINLINE_ static void {name}(",
+        "    const int8_t *from, const int32_t *weights, const int32_t *numbers, int8_t *to, int32_t *window,",
+        "    const @layer *t) {",
+    ]
+    if two:
+        lines += [
+            "  for (int32_t line = t->lines; line > 0; line--, from += t->x_row, to += t->y_row) {",
+            "    const int8_t *x = from;",
+            "    int8_t *y = to;",
+            "    int32_t left = t->places;",
+            "    for (; left > 1; left -= 2, x += 2 * t->x_step, y += 2 * t->y_step) {",
+            "      @dsp_widen_2(x, window, t);",
+            "      @dsp_widen_2(x + t->x_step, window + 1, t);",
+            f"      @dsp_2{special}(window, weights, numbers, y, t);",
+            "    }",
+            "    if (left > 0) {",
+            "      @dsp_widen_1(x, window, t);",
+            f"      @dsp_1{special}(window, weights, numbers, y, t);",
+            "    }",
+            "  }",
+        ]
+    else:
+        lines += [
+            "  for (int32_t line = t->lines; line > 0; line--, from += t->x_row, to += t->y_row) {",
+            "    @dsp_widen_1(from, window, t);",
+            f"    @dsp_1{special}(window, weights, numbers, to, t);",
+            "  }",
+        ]
+    return name, "\n".join([*lines, "}"]) + "\n"
