@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgec.backends.c.dsp.tile import Kind
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.view import View
 
@@ -21,7 +22,7 @@ typedef struct {
   int32_t channels, height, width, pitch, plane, x_row, x_column;
   int32_t lines, places, y_row, y_step;
   int32_t rows, columns, down, across, row_step, step;
-  int32_t twice, lo, hi;
+  int32_t zero, lo, hi, shift;
 } @planes;
 """
 TAKEN = """\
@@ -95,24 +96,15 @@ def packed(layer: ByteLayer) -> NDArray[np.integer]:
     return np.ascontiguousarray(w).view("<i4").astype(np.int32)
 
 
-def facts(layer: ByteLayer, x: View, y: View) -> list[int]:
-    """The members of the struct."""
+def facts(layer: ByteLayer, x: View, y: View, shift: int) -> list[int]:
+    """The members of the struct; `shift` as the loops take it."""
     (kh, kw), (sy, sx), (dy, dx), _ = layer.window
     height, width, pitch = plane(layer)
     columns = kw if kind(layer) == "tap" else -(-kw // 4)
     image = [len(layer.weights), height, width, pitch, plane_size(layer), x.strides[2], x.strides[3]]
     results = [y.shape[2], y.shape[3], y.strides[2], y.strides[3]]
     window = [kh, columns, sy * pitch, sx, dy * pitch, dx]
-    return [*image, *results, *window, 2 * layer.zero + 1, int(layer.lo), int(layer.hi)]
-
-
-def _stored(sums: list[tuple[str, str]], scaled: str, clamp: bool) -> list[str]:
-    lines = []
-    for total, to in sums:
-        lines.append(f"q = @{scaled}({total}, m, r, twice);")
-        lines += ["q = q < lo ? lo : q;", "q = q > hi ? hi : q;"] if clamp else []
-        lines.append(f"{to} = (int8_t)q;")
-    return lines
+    return [*image, *results, *window, layer.zero, int(layer.lo), int(layer.hi), shift]
 
 
 def _three(two: bool) -> list[str]:
@@ -126,18 +118,18 @@ def _three(two: bool) -> list[str]:
     return lines
 
 
-def function(layer: ByteLayer, wide: bool, clamp: bool) -> tuple[str, str]:
+def function(layer: ByteLayer, end: Kind) -> tuple[str, str]:
     """Name and text of the function that makes the results of one channel from its plane."""
     how = kind(layer)
-    scaled = "scaled_wide" if wide else "scaled"
-    name = f"@dsp_plane_{how}" + "_wide" * wide + "_clamp" * clamp
+    name = f"@dsp_plane_{how}{end.name}"
     weight = "int8_t" if how == "tap" else "int32_t"
     lines = [
         f"NOINLINE_ static void {name}(",
         f"    const int16_t *plane, const {weight} *w, const int32_t *numbers, int8_t *to, const @planes *t) {{",
-        "  const int32_t bias = numbers[0], m = numbers[1], r = numbers[2], twice = t->twice;",
+        "  const int32_t bias = numbers[0], m = numbers[1];",
+        *(["  const int32_t r = numbers[2];"] * end.own),
+        *("  " + line for line in end.facts()),
         "  const ptrdiff_t row_step = t->row_step, y_step = t->y_step;",
-        *(["  const int32_t lo = t->lo, hi = t->hi;"] * clamp),
     ]
     if how.startswith("three"):
         lines += [f"  const int32_t u{i} = @even(w[{i}]), v{i} = @odd(w[{i}]);" for i in range(3)]
@@ -152,9 +144,9 @@ def function(layer: ByteLayer, wide: bool, clamp: bool) -> tuple[str, str]:
         "    int8_t *y = to;",
         "    int32_t left = t->places;",
     ]
-    one = _stored([("s", "*y")], scaled, clamp)
+    one = end.stored([("s", "*y")])
     if how == "three":
-        both = _stored([("s", "*y"), ("z", "y[y_step]")], scaled, clamp)
+        both = end.stored([("s", "*y"), ("z", "y[y_step]")])
         lines += [
             "    for (; left > 1; left -= 2, x += 2, y += 2 * y_step) {",
             "      int32_t s = bias, z = bias, a, b, q;",
@@ -197,15 +189,17 @@ def function(layer: ByteLayer, wide: bool, clamp: bool) -> tuple[str, str]:
     return name, "\n".join([*lines, "  }", "}"]) + "\n"
 
 
-def statements(layer: ByteLayer, x_at: str, y_at: str, function: str, weights: str, numbers: str) -> list[str]:
-    """The loop over channels, two at a time."""
+def statements(
+    layer: ByteLayer, each: int, x_at: str, y_at: str, function: str, weights: str, numbers: str
+) -> list[str]:
+    """The loop over channels, two at a time; `each`: numbers of a channel."""
     size = packed(layer)[0].size
     return [
         "for (int32_t c = 0; c < t.channels; c += 2) {",
         f"  @dsp_planes({x_at} + c, planes, &t);",
-        f"  {function}(planes, {weights} + c * {size}, {numbers} + c * 3, {y_at} + c, &t);",
+        f"  {function}(planes, {weights} + c * {size}, {numbers} + c * {each}, {y_at} + c, &t);",
         "  if (c + 1 < t.channels) {",
-        f"    {function}(planes + t.plane, {weights} + (c + 1) * {size}, {numbers} + c * 3 + 3, {y_at} + c + 1, &t);",
+        f"    {function}(planes + t.plane, {weights} + (c + 1) * {size}, {numbers} + (c + 1) * {each}, {y_at} + c + 1, &t);",
         "  }",
         "}",
     ]

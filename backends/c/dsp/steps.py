@@ -14,38 +14,42 @@ from edgec.backends.c.view import View
 
 def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`, with memory in `scratch` from byte `work` on."""
-    wide, clamp = tile.is_wide(layer), bool(layer.clamp)
+    kind = tile.Kind.of(layer)
+    shift = max(layer.common_shift - tile.less(layer), 0)
     add(constants, "widened", tile.WIDENED)
-    add(constants, "scaled_wide" if wide else "scaled", tile.SCALED_WIDE if wide else tile.SCALED)
-    numbers = constants.array(tile.numbers(layer, wide), as_is=True)
+    add(constants, kind.scaled, tile.SCALED_WIDE if kind.wide else tile.SCALED)
+    numbers = constants.array(tile.numbers(layer), as_is=True)
     if layer.depthwise:
-        return _depthwise(layer, x, y, constants, base, work, numbers)
+        return _depthwise(layer, x, y, constants, base, work, numbers, shift)
     add(constants, "layer", STRUCT)
     weights = constants.array(tile.packed(layer), as_is=True)
     two = geometry(layer, x, y)[1] > 1
     for places in (2, 1) if two else (1,):
         add(constants, f"dsp_widen_{places}", tile.expand(places))
-        add(constants, *tile.multiply(places, wide, clamp))
-    name, text = tile.loops(wide, clamp, two)
+        add(constants, *tile.multiply(places, kind))
+    name, text = tile.loops(kind, two)
     add(constants, name, text)
     window = f"int32_t *window = (int32_t *)(void *)(scratch + {work});"
-    return [window, *call(layer, x, y, base, (tile.words(layer), 0), name, [weights, numbers], ["window"])]
+    return [window, *call(layer, x, y, base, (tile.words(layer), 0), shift, name, [weights, numbers], ["window"])]
 
 
 def _depthwise(
-    layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int, numbers: str
+    layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int, numbers: str, shift: int
 ) -> list[str]:
+    kind = tile.Kind.of(layer)
     add(constants, "planes", depthwise.STRUCT)
     add(constants, "half", depthwise.HALF)
     add(constants, "dsp_planes", depthwise.TAKEN)
-    name, text = depthwise.function(layer, tile.is_wide(layer), bool(layer.clamp))
+    name, text = depthwise.function(layer, kind)
     add(constants, name, text)
     weights = constants.array(depthwise.packed(layer), as_is=True)
-    facts = ", ".join(map(str, depthwise.facts(layer, x, y)))
+    facts = ", ".join(map(str, depthwise.facts(layer, x, y, shift)))
     return [
         f"static const @planes t = {{{facts}}};",
         f"int16_t *planes = (int16_t *)(void *)(scratch + {work});",
-        *depthwise.statements(layer, f"{base} + {corner(layer, x)}", f"y + {y.offset}", name, weights, numbers),
+        *depthwise.statements(
+            layer, kind.each, f"{base} + {corner(layer, x)}", f"y + {y.offset}", name, weights, numbers
+        ),
     ]
 
 

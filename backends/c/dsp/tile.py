@@ -7,10 +7,14 @@ taps, those of two channels side by side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.mcu.layer import numbers as known
 from edgec.backends.c.mcu.layer import taps
 
 PLACES = 2
@@ -43,14 +47,58 @@ def packed(layer: ByteLayer) -> NDArray[np.int32]:
     return np.concatenate([paired.ravel(), whole[even:].ravel()]).astype(np.int32)
 
 
-def numbers(layer: ByteLayer, wide: bool) -> NDArray[np.int32]:
-    """[channels, 3]: bias, multiplier, and the shift that leaves one bit to round."""
-    return np.stack([layer.bias, layer.multiplier, layer.shift - (1 if wide else 2)], axis=1).astype(np.int32)
+@dataclass(frozen=True)
+class Kind:
+    """What the end of a loop depends on: whether channels have shifts of their `own`, whether one of them needs a bit of
+    its product's lower half (`wide`), whether there is a `clamp` beside that to bytes."""
+
+    own: bool
+    wide: bool
+    clamp: bool
+
+    @classmethod
+    def of(cls, layer: ByteLayer) -> Kind:
+        shared = layer.common_shift
+        return cls(shared == 0, bool((layer.shift == 1).any()) if shared == 0 else shared == 1, bool(layer.clamp))
+
+    @property
+    def name(self) -> str:
+        return "_own" * self.own + "_wide" * self.wide + "_clamp" * self.clamp
+
+    @property
+    def each(self) -> int:
+        """Numbers of a channel."""
+        return 3 if self.own else 2
+
+    @property
+    def scaled(self) -> str:
+        return "scaled_wide" if self.wide else "scaled"
+
+    def facts(self) -> list[str]:
+        """Statements for what all channels share."""
+        lines = ["const int32_t twice = 2 * t->zero + 1;"]
+        lines += ["const int32_t r = t->shift;"] * (not self.own)
+        return lines + ["const int32_t lo = t->lo, hi = t->hi;"] * self.clamp
+
+    def stored(self, sums: Sequence[tuple[str, str]]) -> list[str]:
+        """Statements that rescale sums by `m` and `r` and store the codes."""
+        lines = []
+        for total, to in sums:
+            lines.append(f"q = @{self.scaled}({total}, m, r, twice);")
+            lines += ["q = q < lo ? lo : q;", "q = q > hi ? hi : q;"] if self.clamp else []
+            lines.append(f"{to} = (int8_t)q;")
+        return lines
 
 
-def is_wide(layer: ByteLayer) -> bool:
-    """Whether a channel needs a bit of its product's lower half."""
-    return bool((layer.shift == 1).any())
+def numbers(layer: ByteLayer) -> NDArray[np.int32]:
+    """What is known of every channel: [channels, 2 or 3]."""
+    return np.ascontiguousarray(known(layer, layer.shift - less(layer)).T)
+
+
+def less(layer: ByteLayer) -> int:
+    """What the shift of a loop is less than that of the layer: it leaves one bit to round, and the product's upper half
+    another one."""
+    return 1 if Kind.of(layer).wide else 2
 
 
 WIDENED = """\
@@ -169,43 +217,40 @@ def _loop(places: int, outputs: int) -> list[str]:
     ]
 
 
-def _finish(places: int, outputs: int, scaled: str, clamp: bool) -> list[str]:
+def _finish(places: int, outputs: int, kind: Kind) -> list[str]:
     lines = []
     for o in range(outputs):
-        lines.append(f"m = numbers[{3 * o + 1}];")
-        lines.append(f"r = numbers[{3 * o + 2}];")
-        for i in range(places):
-            at = f"y[{o}]" if i == 0 else f"next[{o}]"
-            lines.append(f"q = @{scaled}(s{i}{o}, m, r, twice);")
-            lines += ["q = q < lo ? lo : q;", "q = q > hi ? hi : q;"] if clamp else []
-            lines.append(f"{at} = (int8_t)q;")
+        lines.append(f"m = numbers[{kind.each * o + 1}];")
+        lines += [f"r = numbers[{kind.each * o + 2}];"] * kind.own
+        lines += kind.stored([(f"s{i}{o}", f"{('y', 'next')[i]}[{o}]") for i in range(places)])
     return lines
 
 
-def multiply(places: int, wide: bool, clamp: bool) -> tuple[str, str]:
+def multiply(places: int, kind: Kind) -> tuple[str, str]:
     """Name and text of the function that makes the results of all channels at some places."""
-    name = f"@dsp_{places}" + "_wide" * wide + "_clamp" * clamp
-    scaled = "scaled_wide" if wide else "scaled"
+    name = f"@dsp_{places}{kind.name}"
 
     def channels(outputs: int) -> list[str]:
         o = range(outputs)
-        starts = [f"s0{k} = numbers[{3 * k}]" for k in o] + [f"s{i}{k} = s0{k}" for i in range(1, places) for k in o]
+        starts = [f"s0{k} = numbers[{kind.each * k}]" for k in o] + [
+            f"s{i}{k} = s0{k}" for i in range(1, places) for k in o
+        ]
         return [
             f"int32_t {', '.join(starts)};",
             "{", *("  " + line for line in _loop(places, outputs)), "}",
-            "int32_t m, r, q;",
-            *_finish(places, outputs, scaled, clamp),
+            f"int32_t m, {'r, ' * kind.own}q;",
+            *_finish(places, outputs, kind),
         ]  # fmt: skip
 
     lines = [
         f"NOINLINE_ static void {name}(",
         "    const int32_t *window, const int32_t *w, const int32_t *numbers, int8_t *y, const @layer *t) {",
-        "  const int32_t words = t->size, twice = 2 * t->zero + 1;",
-        *(["  const int32_t lo = t->lo, hi = t->hi;"] * clamp),
+        "  const int32_t words = t->size;",
+        *("  " + line for line in kind.facts()),
         *(["  int8_t *next = y + t->y_step;"] * (places == 2)),
         "  for (int32_t left = t->outputs >> 1; left > 0; left--) {",
         *("    " + line for line in channels(2)),
-        "    numbers += 6;",
+        f"    numbers += {2 * kind.each};",
         "    y += 2;",
         *(["    next += 2;"] * (places == 2)),
         "  }",
@@ -217,10 +262,9 @@ def multiply(places: int, wide: bool, clamp: bool) -> tuple[str, str]:
     return name, "\n".join(lines) + "\n"
 
 
-def loops(wide: bool, clamp: bool, two: bool) -> tuple[str, str]:
+def loops(kind: Kind, two: bool) -> tuple[str, str]:
     """Name and text of the function that goes over all places; `two`: there are rows of more than one."""
-    special = "_wide" * wide + "_clamp" * clamp
-    name = f"@dsp_{'rows' if two else 'place'}{special}"
+    name = f"@dsp_{'rows' if two else 'place'}{kind.name}"
     lines = [
         f"NOINLINE_ static void {name}(",
         "    const int8_t *from, const int32_t *weights, const int32_t *numbers, int8_t *to, int32_t *window,",
@@ -235,11 +279,11 @@ def loops(wide: bool, clamp: bool, two: bool) -> tuple[str, str]:
             "    for (; left > 1; left -= 2, x += 2 * t->x_step, y += 2 * t->y_step) {",
             "      @dsp_widen_2(x, window, t);",
             "      @dsp_widen_2(x + t->x_step, window + 1, t);",
-            f"      @dsp_2{special}(window, weights, numbers, y, t);",
+            f"      @dsp_2{kind.name}(window, weights, numbers, y, t);",
             "    }",
             "    if (left > 0) {",
             "      @dsp_widen_1(x, window, t);",
-            f"      @dsp_1{special}(window, weights, numbers, y, t);",
+            f"      @dsp_1{kind.name}(window, weights, numbers, y, t);",
             "    }",
             "  }",
         ]
@@ -247,7 +291,7 @@ def loops(wide: bool, clamp: bool, two: bool) -> tuple[str, str]:
         lines += [
             "  for (int32_t line = t->lines; line > 0; line--, from += t->x_row, to += t->y_row) {",
             "    @dsp_widen_1(from, window, t);",
-            f"    @dsp_1{special}(window, weights, numbers, to, t);",
+            f"    @dsp_1{kind.name}(window, weights, numbers, to, t);",
             "  }",
         ]
     return name, "\n".join([*lines, "}"]) + "\n"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.mcu.layer import numbers as known
 
 BLOCK = 8
 UNROLLED = 5
@@ -24,16 +25,18 @@ def packed(layer: ByteLayer) -> NDArray[np.int8]:
 
 
 def numbers(layer: ByteLayer) -> NDArray[np.int32]:
-    """For eight channels: bias, multiplier, minus shift, each of the even channels and of the odd ones."""
-    table = np.stack([layer.bias, layer.multiplier, -layer.shift]).astype(np.int32)
+    """For eight channels: bias, multiplier and, where channels have their own, minus shift, each of the even channels
+    and of the odd ones."""
+    table = known(layer, -layer.shift)
     table = np.pad(table, ((0, 0), (0, -table.shape[1] % BLOCK)))
-    return table.reshape(3, -1, BLOCK // 2, 2).transpose(1, 0, 3, 2)
+    return table.reshape(len(table), -1, BLOCK // 2, 2).transpose(1, 0, 3, 2)
 
 
-def function(columns: int) -> tuple[str, str]:
-    """Name and text of the function that does a layer with so many columns of taps."""
-    known = columns <= UNROLLED
-    name = f"@mve_depthwise_{columns}" if known else "@mve_depthwise"
+def function(columns: int, own: bool) -> tuple[str, str]:
+    """Name and text of the function that does a layer with so many columns of taps; `own`: channels have shifts of their
+    own."""
+    written = columns <= UNROLLED
+    name = "@mve_depthwise" + f"_{columns}" * written + "_own" * own
     tap = [
         "{",
         "  const int16x8_t v = vldrbq_s16(at), k = vldrbq_s16(w);",
@@ -42,14 +45,17 @@ def function(columns: int) -> tuple[str, str]:
         "}",
         f"w += {BLOCK};",
     ]
-    step = "at += t->column_step;"
+    step = "at += column_step;"
     row = [*tap, *([step, *tap] * (columns - 1))]
-    if not known:
+    if not written:
         row = ["for (int32_t j = t->columns; j > 0; j--) {", *("  " + line for line in [*tap, step]), "}"]
     lines = [
         f"NOINLINE_ static void {name}(",
         "    const int8_t *from, const int8_t *weights, const int32_t *numbers, int8_t *to, const @layer *t) {",
-        "  const ptrdiff_t row_step = t->row_step;",
+        "  const ptrdiff_t row_step = t->row_step, column_step = t->column_step;",
+        "  const int32_t outputs = t->outputs, rows = t->rows;",
+        "  const int16_t zero = (int16_t)t->zero, lo = (int16_t)t->lo, hi = (int16_t)t->hi;",
+        *(["  const int32x4_t r = vdupq_n_s32(t->shift);"] * (not own)),
         "  for (int32_t line = t->lines; line > 0; line--, from += t->x_row, to += t->y_row) {",
         "    const int8_t *x = from;",
         "    int8_t *y = to;",
@@ -57,20 +63,20 @@ def function(columns: int) -> tuple[str, str]:
         "      const int8_t *w = weights, *block = x;",
         "      const int32_t *n = numbers;",
         "      int8_t *results = y;",
-        f"      for (int32_t left = t->outputs; left > 0; left -= {BLOCK}) {{",
+        f"      for (int32_t left = outputs; left > 0; left -= {BLOCK}) {{",
         "        int32x4_t even = vldrwq_s32(n), odd = vldrwq_s32(n + 4);",
         "        const int8_t *row = block;",
-        "        for (int32_t i = t->rows; i > 0; i--, row += row_step) {",
+        "        for (int32_t i = rows; i > 0; i--, row += row_step) {",
         "          const int8_t *at = row;",
         *("          " + line for line in row),
         "        }",
-        "        even = vrshlq_s32(vqdmulhq_s32(even, vldrwq_s32(n + 8)), vldrwq_s32(n + 16));",
-        "        odd = vrshlq_s32(vqdmulhq_s32(odd, vldrwq_s32(n + 12)), vldrwq_s32(n + 20));",
+        f"        even = vrshlq_s32(vqdmulhq_s32(even, vldrwq_s32(n + 8)), {'vldrwq_s32(n + 16)' if own else 'r'});",
+        f"        odd = vrshlq_s32(vqdmulhq_s32(odd, vldrwq_s32(n + 12)), {'vldrwq_s32(n + 20)' if own else 'r'});",
         "        int16x8_t v = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), even), odd);",
-        "        v = vqaddq_n_s16(v, (int16_t)t->zero);",
-        "        v = vminq_s16(vmaxq_s16(v, vdupq_n_s16((int16_t)t->lo)), vdupq_n_s16((int16_t)t->hi));",
+        "        v = vqaddq_n_s16(v, zero);",
+        "        v = vminq_s16(vmaxq_s16(v, vdupq_n_s16(lo)), vdupq_n_s16(hi));",
         "        vstrbq_p_s16(results, v, vctp16q((uint32_t)left));",
-        "        n += 24;",
+        f"        n += {24 if own else 16};",
         f"        block += {BLOCK};",
         f"        results += {BLOCK};",
         "      }",

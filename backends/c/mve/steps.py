@@ -15,24 +15,25 @@ from edgec.backends.c.view import View
 def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`, with memory in `scratch` from byte `work` on."""
     add(constants, "layer", STRUCT)
+    own, shift = layer.common_shift == 0, -layer.common_shift
     if layer.depthwise:
-        name, text = depthwise.function(layer.window[0][1])
+        name, text = depthwise.function(layer.window[0][1], own)
         add(constants, name, text)
         arrays = [constants.array(a, as_is=True) for a in (depthwise.packed(layer), depthwise.numbers(layer))]
-        return call(layer, x, y, base, (0, 0), name, arrays)
+        return call(layer, x, y, base, (0, 0), shift, name, arrays)
     copied, two = not tile.in_place(layer), geometry(layer, x, y)[1] > 1
     if copied:
         add(constants, "mve_copy", tile.COPIED)
-    add(constants, "mve_scaled", tile.SCALED)
+    add(constants, *tile.scaled(own))
     for places in (2, 1) if two else (1,):
         add(constants, *tile.multiply(places))
-    name, text = tile.loops(copied, two)
+    name, text = tile.loops(copied, two, own)
     add(constants, name, text)
     arrays = [constants.array(a, as_is=True) for a in (tile.packed(layer), tile.numbers(layer))]
     memory = [f"int32_t *sums = (int32_t *)(void *)(scratch + {work});"]
     memory += [f"int8_t *window = scratch + {work + _sums(layer, y)};"] * copied
     size = tile.size(layer), tile.room(layer)
-    return [*memory, *call(layer, x, y, base, size, name, arrays, ["sums", *["window"] * copied])]
+    return [*memory, *call(layer, x, y, base, size, shift, name, arrays, ["sums", *["window"] * copied])]
 
 
 def workspace(layer: ByteLayer, y: View) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.mcu.layer import numbers as known
 from edgec.backends.c.mcu.layer import taps
 
 VECTOR = 16
@@ -45,8 +46,8 @@ def packed(layer: ByteLayer) -> NDArray[np.int8]:
 
 
 def numbers(layer: ByteLayer) -> NDArray[np.int32]:
-    """[3, channels]: bias, multiplier, minus shift."""
-    return np.stack([layer.bias, layer.multiplier, -layer.shift]).astype(np.int32)
+    """What is known of every channel: [2 or 3, channels]."""
+    return known(layer, -layer.shift)
 
 
 COPIED = """\
@@ -61,24 +62,32 @@ static void @mve_copy(const int8_t *row, int8_t *to, const @layer *t) {
   }
 }
 """
-SCALED = """\
-/* The sums of all channels of a place, rescaled, clamped and stored. */
-static void @mve_scaled(const int32_t *sums, const int32_t *multipliers, int8_t *y, const @layer *t) {
-  const int32x4_t lo = vdupq_n_s32(t->lo), hi = vdupq_n_s32(t->hi);
-  const int32_t *shifts = multipliers + t->outputs;
-  const int32_t zero = t->zero;
-  for (int32_t left = t->outputs; left > 0; left -= 4) {
-    const mve_pred16_t p = vctp32q((uint32_t)left);
-    int32x4_t v = vqdmulhq_s32(vldrwq_z_s32(sums, p), vldrwq_z_s32(multipliers, p));
-    v = vaddq_n_s32(vrshlq_s32(v, vldrwq_z_s32(shifts, p)), zero);
-    vstrbq_p_s32(y, vminq_s32(vmaxq_s32(v, lo), hi), p);
-    sums += 4;
-    multipliers += 4;
-    shifts += 4;
-    y += 4;
-  }
-}
-"""
+
+
+def scaled(own: bool) -> tuple[str, str]:
+    """Name and text of the function that makes results of sums; `own`: channels have shifts of their own."""
+    name = "@mve_scaled" + "_own" * own
+    lines = [
+        "/* The sums of all channels of a place, rescaled, clamped and stored. */",
+        f"static void {name}(const int32_t *sums, const int32_t *multipliers, int8_t *y, const @layer *t) {{",
+        "  const int32x4_t lo = vdupq_n_s32(t->lo), hi = vdupq_n_s32(t->hi);",
+        "  const int32_t zero = t->zero;",
+        "  const int32_t *shifts = multipliers + t->outputs;"
+        if own
+        else "  const int32x4_t r = vdupq_n_s32(t->shift);",
+        "  for (int32_t left = t->outputs; left > 0; left -= 4) {",
+        "    const mve_pred16_t p = vctp32q((uint32_t)left);",
+        "    int32x4_t v = vqdmulhq_s32(vldrwq_z_s32(sums, p), vldrwq_z_s32(multipliers, p));",
+        f"    v = vaddq_n_s32(vrshlq_s32(v, {'vldrwq_z_s32(shifts, p)' if own else 'r'}), zero);",
+        "    vstrbq_p_s32(y, vminq_s32(vmaxq_s32(v, lo), hi), p);",
+        "    sums += 4;",
+        "    multipliers += 4;",
+        *(["    shifts += 4;"] * own),
+        "    y += 4;",
+        "  }",
+        "}",
+    ]
+    return name, "\n".join(lines) + "\n"
 
 
 def _channels(places: int, outputs: int) -> list[str]:
@@ -127,9 +136,10 @@ def multiply(places: int) -> tuple[str, str]:
     return f"@mve_{places}", "\n".join(lines) + "\n"
 
 
-def loops(copied: bool, two: bool) -> tuple[str, str]:
+def loops(copied: bool, two: bool, own: bool) -> tuple[str, str]:
     """Name and text of the function that goes over all places; `two`: there are rows of more than one."""
-    name = f"@mve_{'rows' if two else 'place'}" + "_copied" * copied
+    name = f"@mve_{'rows' if two else 'place'}" + "_copied" * copied + "_own" * own
+    end = scaled(own)[0]
 
     def one(x: str, y: str) -> list[str]:
         made = [f"@mve_copy({x}, window, t);"] * copied
@@ -137,7 +147,7 @@ def loops(copied: bool, two: bool) -> tuple[str, str]:
         return [
             *made,
             f"@mve_1({window}, weights, numbers, sums, t);",
-            f"@mve_scaled(sums, numbers + t->outputs, {y}, t);",
+            f"{end}(sums, numbers + t->outputs, {y}, t);",
         ]
 
     memory = ["    int8_t *window,"] * copied
@@ -158,8 +168,8 @@ def loops(copied: bool, two: bool) -> tuple[str, str]:
             "    for (; left > 1; left -= 2, x += 2 * t->x_step, y += 2 * t->y_step) {",
             *("      " + line for line in both),
             f"      @mve_2({first}, {second}, weights, numbers, sums, t);",
-            "      @mve_scaled(sums, numbers + t->outputs, y, t);",
-            "      @mve_scaled(sums + t->outputs, numbers + t->outputs, y + t->y_step, t);",
+            f"      {end}(sums, numbers + t->outputs, y, t);",
+            f"      {end}(sums + t->outputs, numbers + t->outputs, y + t->y_step, t);",
             "    }",
             "    if (left > 0) {",
             *("      " + line for line in one("x", "y")),
