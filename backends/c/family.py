@@ -11,13 +11,14 @@ from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.dsp import steps as dsp
 from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import steps as fp32
+from edgec.backends.c.fp32.recurrent import can as can_recur
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.mcu import match as mcu_match
 from edgec.backends.c.mve import steps as mve
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
-from edgec.ops import Op
+from edgec.ops import Gru, Lstm, Op, Rnn
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Family:
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
     header: str = "arm_neon.h"
-    """What the code includes; empty for nothing."""
+    """What the code includes."""
+    recurrent: bool = False
+    """Whether it does recurrent layers, too."""
 
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
@@ -45,9 +48,9 @@ _MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
-    Family(("dsp",), "DSP", _DSP, mcu_match.matched, dsp.body, dsp.workspace, "arm_acle.h"),
-    Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, "arm_mve.h"),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace),
+    Family(("dsp",), "DSP", _DSP, mcu_match.matched, dsp.body, dsp.workspace, header="arm_acle.h"),
+    Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
 )
 """The first that can do a step does it."""
 
@@ -55,6 +58,13 @@ FAMILIES = (
 def families_of(options: Mapping[str, Any]) -> tuple[Family, ...]:
     """The families whose instructions a target has, by its options."""
     return tuple(family for family in FAMILIES if any(options.get(option) for option in family.options))
+
+
+def recurrent(families: Sequence[Family], op: Op) -> Family | None:
+    """The family that does a recurrent layer."""
+    if not isinstance(op, Rnn | Gru | Lstm) or not can_recur(op):
+        return None
+    return next((family for family in families if family.recurrent), None)
 
 
 def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, Layer] | None:
