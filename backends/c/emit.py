@@ -247,7 +247,7 @@ class Sources:
         shared = self.constants.function_lines()
         if shared:
             head += [*self.vector_headers(), *shared]
-        if "memset(" in bodies or any("memcpy(" in text for text in shared):
+        if "memset(" in bodies or any(" memcpy(" in text for text in shared):
             head[4:4] = ["#include <string.h>"]
         return "\n".join([*head, bodies, "", *self.run(), ""])
 

@@ -31,16 +31,16 @@ NOINLINE_ static void @dsp_planes(const int8_t *from, int16_t *to, const @planes
   const ptrdiff_t column = t->x_column;
   for (int32_t i = t->height; i > 0; i--, from += t->x_row, to += t->pitch) {
     const int8_t *x = from;
-    int32_t *one = (int32_t *)(void *)to, *other = (int32_t *)(void *)(to + t->plane);
-    for (int32_t k = t->width >> 1; k > 0; k--, x += 2 * column) {
+    int16_t *one = to, *other = to + t->plane;
+    for (int32_t k = t->width >> 1; k > 0; k--, x += 2 * column, one += 2, other += 2) {
       const int32_t v = (int32_t)(@load_half(x) | (@load_half(x + column) << 16));
-      *one++ = @even(v);
-      *other++ = @odd(v);
+      @store_pair(one, @even(v));
+      @store_pair(other, @odd(v));
     }
     if (t->width & 1) {
       const int32_t v = (int32_t)@load_half(x);
-      *one = @even(v);
-      *other = @odd(v);
+      @store_pair(one, @even(v));
+      @store_pair(other, @odd(v));
     }
   }
 }
@@ -48,13 +48,16 @@ NOINLINE_ static void @dsp_planes(const int8_t *from, int16_t *to, const @planes
 HALF = """\
 static inline uint32_t @load_half(const int8_t *p) {
   uint16_t v;
-  memcpy(&v, p, 2);
+  __builtin_memcpy(&v, p, 2);
   return v;
 }
 static inline int32_t @load_pair(const int16_t *p) {
   int32_t v;
-  memcpy(&v, p, 4);
+  __builtin_memcpy(&v, p, 4);
   return v;
+}
+static inline void @store_pair(int16_t *p, int32_t v) {
+  __builtin_memcpy(p, &v, 4);
 }
 """
 

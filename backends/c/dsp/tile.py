@@ -113,7 +113,7 @@ static inline int32_t @odd(int32_t v) {
 }
 static inline int32_t @load_word(const int8_t *p) {
   int32_t v;
-  memcpy(&v, p, 4);
+  __builtin_memcpy(&v, p, 4);
   return v;
 }
 """
@@ -127,7 +127,7 @@ static inline int32_t @scaled(int32_t sum, int32_t multiplier, int32_t shift, in
 """
 SCALED_WIDE = """\
 static inline int32_t @scaled_wide(int32_t sum, int32_t multiplier, int32_t shift, int32_t twice) {
-  int32_t v = (((int32_t)(((int64_t)sum * multiplier) >> 31)) >> shift) + twice;
+  int32_t v = __qadd(((int32_t)(((int64_t)sum * multiplier) >> 31)) >> shift, twice);
   __asm__("ssat %0, #8, %0, asr #1" : "+r"(v));
   return v;
 }
