@@ -48,7 +48,7 @@ _MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
-    Family(("dsp",), "DSP", _DSP, mcu_match.matched, dsp.body, dsp.workspace, header="arm_acle.h"),
+    Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
 )

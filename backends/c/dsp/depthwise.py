@@ -16,31 +16,38 @@ from edgec.backends.c.view import View
 SLACK = 4
 """Numbers behind a plane that loads of pairs may read and weights of zero drop."""
 STRUCT = """\
-/* Planes of 16-bit numbers, `pitch` apart from row to row: rows and columns of them, how they lie in x; rows of results
-   and results in each; taps of a row as words of four weights, rows of taps, distances between taps and windows. */
+/* Planes of 16-bit numbers, `pitch` apart from row to row: rows and columns of x in them from `first` on, how these lie
+   in x, and the code `pad` around them; rows of results and results in each; taps of a row as words of four weights,
+   rows of taps, distances between taps and windows. */
 typedef struct {
-  int32_t channels, height, width, pitch, plane, x_row, x_column;
+  int32_t channels, height, width, pitch, plane, first, pad, x_row, x_column;
   int32_t lines, places, y_row, y_step;
   int32_t rows, columns, down, across, row_step, step;
   int32_t zero, lo, hi, shift;
 } @planes;
 """
 TAKEN = """\
-/* Two neighbouring channels of an image, as two planes. */
+/* Two neighbouring channels of an image, as two planes: pairs of places where they are aligned. */
 NOINLINE_ static void @dsp_planes(const int8_t *from, int16_t *to, const @planes *t) {
   const ptrdiff_t column = t->x_column;
   for (int32_t i = t->height; i > 0; i--, from += t->x_row, to += t->pitch) {
     const int8_t *x = from;
     int16_t *one = to, *other = to + t->plane;
-    for (int32_t k = t->width >> 1; k > 0; k--, x += 2 * column, one += 2, other += 2) {
+    int32_t left = t->width;
+    if (t->first & 1) {
+      *one++ = x[0];
+      *other++ = x[1];
+      x += column;
+      left--;
+    }
+    for (; left > 1; left -= 2, x += 2 * column, one += 2, other += 2) {
       const int32_t v = (int32_t)(@load_half(x) | (@load_half(x + column) << 16));
       @store_pair(one, @even(v));
       @store_pair(other, @odd(v));
     }
-    if (t->width & 1) {
-      const int32_t v = (int32_t)@load_half(x);
-      @store_pair(one, @even(v));
-      @store_pair(other, @odd(v));
+    if (left > 0) {
+      *one = x[0];
+      *other = x[1];
     }
   }
 }
@@ -103,8 +110,10 @@ def facts(layer: ByteLayer, x: View, y: View, shift: int) -> list[int]:
     """The members of the struct; `shift` as the loops take it."""
     (kh, kw), (sy, sx), (dy, dx), _ = layer.window
     height, width, pitch = plane(layer)
+    top, left, _, _ = layer.window[3]
+    inside = [max(0, min(height - top, x.shape[2])), max(0, min(width - left, x.shape[3]))]
     columns = kw if kind(layer) == "tap" else -(-kw // 4)
-    image = [len(layer.weights), height, width, pitch, plane_size(layer), x.strides[2], x.strides[3]]
+    image = [len(layer.weights), *inside, pitch, plane_size(layer), top * pitch + left, layer.pad, *x.strides[2:]]
     results = [y.shape[2], y.shape[3], y.strides[2], y.strides[3]]
     window = [kh, columns, sy * pitch, sx, dy * pitch, dx]
     return [*image, *results, *window, layer.zero, int(layer.lo), int(layer.hi), shift]
@@ -197,9 +206,11 @@ def statements(
 ) -> list[str]:
     """The loop over channels, two at a time; `each`: numbers of a channel."""
     size = packed(layer)[0].size
+    padded = ["for (int32_t k = 0; k < 2 * t.plane; k++) { planes[k] = (int16_t)t.pad; }"] * any(layer.window[3])
     return [
+        *padded,
         "for (int32_t c = 0; c < t.channels; c += 2) {",
-        f"  @dsp_planes({x_at} + c, planes, &t);",
+        f"  @dsp_planes({x_at} + c, planes + t.first, &t);",
         f"  {function}(planes, {weights} + c * {size}, {numbers} + c * {each}, {y_at} + c, &t);",
         "  if (c + 1 < t.channels) {",
         f"    {function}(planes + t.plane, {weights} + (c + 1) * {size}, {numbers} + (c + 1) * {each}, {y_at} + c + 1, &t);",

@@ -8,7 +8,6 @@ from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.mcu.layer import STRUCT, call
 from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.functions import add
-from edgec.backends.c.vector.place import corner
 from edgec.backends.c.view import View
 
 
@@ -48,7 +47,7 @@ def _depthwise(
         f"static const @planes t = {{{facts}}};",
         f"int16_t *planes = (int16_t *)(void *)(scratch + {work});",
         *depthwise.statements(
-            layer, kind.each, f"{base} + {corner(layer, x)}", f"y + {y.offset}", name, weights, numbers
+            layer, kind.each, f"{base} + {x.offset}", f"y + {y.offset}", name, weights, numbers
         ),
     ]
 
