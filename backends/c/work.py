@@ -21,6 +21,7 @@ from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -172,7 +173,7 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
     if step.copy is not None:
         found["copy"] += x.size
-        found["clear"] += step.copy.buffer.bytes
+        found["clear"] += step.copy.buffer.bytes if any(step.copy.buffer.halo) else 0
         x = step.copy
     else:
         x = layer.image(x)
@@ -182,7 +183,11 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         return
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
-    if layer.depthwise:
+    if step.family.guard == "DSP":
+        mcu.dsp(found, layer, x, y)
+    elif step.family.guard == "MVE":
+        mcu.mve(found, layer, x, y)
+    elif layer.depthwise:
         _windows(found, layer, y, "dot" if dot else "neon")
     elif dot:
         _tiles(found, layer, x, y)

@@ -133,7 +133,7 @@ def dense(inputs: int, outputs: int, relu: bool = True) -> Layer:
 
 def residual(channels: int, size: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
-        one, other = (_input((1, channels, size, size), f"{name}{k}") for k in "ab")
+        one, other = (_input((1, channels, size, size), f"{name}{k}").operands[0] for k in "ab")
         wide = Quantizer(Integer(32), "floor")
         scaled = [
             Requantize(v, _numbers(m), _numbers(0), None, wide, loc=(name,))
@@ -162,7 +162,7 @@ def ends(size: int) -> Layer:
     """Codes to numbers, softmax, numbers to codes."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
-        x = Dequantize(_input((1, size), name), loc=(f"{name}_out",))
+        x = Dequantize(_input((1, size), name).operands[0], loc=(f"{name}_out",))
         probabilities = Softmax(x, loc=(name,))
         return Quantize(probabilities, Quantizer(Affine(S8, (1 / 256,), (-128,)), "half_even", "saturate"), loc=(name,))
 

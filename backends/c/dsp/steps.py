@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dsp import depthwise, tile
 from edgec.backends.c.int8.match import ByteLayer
-from edgec.backends.c.mcu.layer import STRUCT, call
+from edgec.backends.c.mcu.layer import STRUCT, call, taps
 from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.functions import add
 from edgec.backends.c.view import View
@@ -22,11 +22,11 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
         return _depthwise(layer, x, y, constants, base, work, numbers, shift)
     add(constants, "layer", STRUCT)
     weights = constants.array(tile.packed(layer), as_is=True)
-    two = geometry(layer, x, y)[1] > 1
+    two, spaced = geometry(layer, x, y)[1] > 1, taps(layer)[1] > 1
     for places in (2, 1) if two else (1,):
-        add(constants, f"dsp_widen_{places}", tile.expand(places))
+        add(constants, *tile.expand(places, spaced))
         add(constants, *tile.multiply(places, kind))
-    name, text = tile.loops(kind, two)
+    name, text = tile.loops(kind, two, spaced)
     add(constants, name, text)
     window = f"int32_t *window = (int32_t *)(void *)(scratch + {work});"
     return [window, *call(layer, x, y, base, (tile.words(layer), 0), shift, name, [weights, numbers], ["window"])]

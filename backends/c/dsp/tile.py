@@ -134,45 +134,52 @@ static inline int32_t @scaled_wide(int32_t sum, int32_t multiplier, int32_t shif
 """
 
 
-def expand(places: int) -> str:
-    """The function that widens a window; its pairs lie `places` words apart."""
+def expand(places: int, spaced: bool) -> tuple[str, str]:
+    """Name and text of the function that widens a window, of rows or of rows of columns (`spaced`); its pairs lie
+    `places` words apart."""
+    name = f"@dsp_widen_{places}" + "_columns" * spaced
     two, four = (places, 2 * places)
-    step = "\n".join(
-        f"        to[{four * k}] = @even(v{k});\n        to[{four * k + two}] = @odd(v{k});" for k in range(2)
-    )
-    return f"""\
-static void @dsp_widen_{places}(const int8_t *row, int32_t *to, const @layer *t) {{
-  const int32_t run = t->run, rest = run & 3;
-  for (int32_t i = t->rows; i > 0; i--, row += t->row_step) {{
-    const int8_t *column = row;
-    for (int32_t j = t->columns; j > 0; j--, column += t->column_step) {{
-      const int8_t *x = column;
-      for (int32_t k = run >> 3; k > 0; k--, x += 8, to += {2 * four}) {{
-        const int32_t v0 = @load_word(x), v1 = @load_word(x + 4);
-{step}
-      }}
-      if (run & 4) {{
-        const int32_t v = @load_word(x);
-        to[0] = @even(v);
-        to[{two}] = @odd(v);
-        to += {four};
-        x += 4;
-      }}
-      if (rest == 1) {{
-        *to = x[0];
-        to += {two};
-      }} else if (rest == 2) {{
-        *to = (int32_t)((uint32_t)(uint16_t)x[0] | ((uint32_t)x[1] << 16));
-        to += {two};
-      }} else if (rest == 3) {{
-        to[0] = (int32_t)((uint32_t)(uint16_t)x[0] | ((uint32_t)x[2] << 16));
-        to[{two}] = x[1];
-        to += {four};
-      }}
-    }}
-  }}
-}}
-"""
+    step = [f"to[{four * k}] = @even(v{k}); to[{four * k + two}] = @odd(v{k});" for k in range(2)]
+    run = [
+        f"for (int32_t k = run >> 3; k > 0; k--, x += 8, to += {2 * four}) {{",
+        "  const int32_t v0 = @load_word(x), v1 = @load_word(x + 4);",
+        *("  " + line for line in step),
+        "}",
+        "if (run & 4) {",
+        "  const int32_t v = @load_word(x);",
+        f"  to[0] = @even(v); to[{two}] = @odd(v);",
+        f"  to += {four};",
+        "  x += 4;",
+        "}",
+        "if (rest == 1) {",
+        "  *to = x[0];",
+        f"  to += {two};",
+        "} else if (rest == 2) {",
+        "  *to = (int32_t)((uint32_t)(uint16_t)x[0] | ((uint32_t)x[1] << 16));",
+        f"  to += {two};",
+        "} else if (rest == 3) {",
+        "  to[0] = (int32_t)((uint32_t)(uint16_t)x[0] | ((uint32_t)x[2] << 16));",
+        f"  to[{two}] = x[1];",
+        f"  to += {four};",
+        "}",
+    ]
+    columns = [
+        "const int8_t *column = row;",
+        "for (int32_t j = t->columns; j > 0; j--, column += column_step) {",
+        "  const int8_t *x = column;",
+        *("  " + line for line in run),
+        "}",
+    ]
+    lines = [
+        f"NOINLINE_ static void {name}(const int8_t *row, int32_t *to, const @layer *t) {{",
+        "  const int32_t run = t->run, rest = run & 3;",
+        f"  const ptrdiff_t row_step = t->row_step{', column_step = t->column_step' * spaced};",
+        "  for (int32_t i = t->rows; i > 0; i--, row += row_step) {",
+        *("    " + line for line in (columns if spaced else ["const int8_t *x = row;", *run])),
+        "  }",
+        "}",
+    ]
+    return name, "\n".join(lines) + "\n"
 
 
 def _products(places: int, outputs: int, second: bool, pairs: str) -> list[str]:
@@ -262,9 +269,11 @@ def multiply(places: int, kind: Kind) -> tuple[str, str]:
     return name, "\n".join(lines) + "\n"
 
 
-def loops(kind: Kind, two: bool) -> tuple[str, str]:
-    """Name and text of the function that goes over all places; `two`: there are rows of more than one."""
-    name = f"@dsp_{'rows' if two else 'place'}{kind.name}"
+def loops(kind: Kind, two: bool, spaced: bool) -> tuple[str, str]:
+    """Name and text of the function that goes over all places; `two`: there are rows of more than one; `spaced`: windows
+    have columns."""
+    columns = "_columns" * spaced
+    name = f"@dsp_{'rows' if two else 'place'}{columns}{kind.name}"
     lines = [
         f"NOINLINE_ static void {name}(",
         "    const int8_t *from, const int32_t *weights, const int32_t *numbers, int8_t *to, int32_t *window,",
@@ -277,12 +286,12 @@ def loops(kind: Kind, two: bool) -> tuple[str, str]:
             "    int8_t *y = to;",
             "    int32_t left = t->places;",
             "    for (; left > 1; left -= 2, x += 2 * t->x_step, y += 2 * t->y_step) {",
-            "      @dsp_widen_2(x, window, t);",
-            "      @dsp_widen_2(x + t->x_step, window + 1, t);",
+            f"      @dsp_widen_2{columns}(x, window, t);",
+            f"      @dsp_widen_2{columns}(x + t->x_step, window + 1, t);",
             f"      @dsp_2{kind.name}(window, weights, numbers, y, t);",
             "    }",
             "    if (left > 0) {",
-            "      @dsp_widen_1(x, window, t);",
+            f"      @dsp_widen_1{columns}(x, window, t);",
             f"      @dsp_1{kind.name}(window, weights, numbers, y, t);",
             "    }",
             "  }",
@@ -290,7 +299,7 @@ def loops(kind: Kind, two: bool) -> tuple[str, str]:
     else:
         lines += [
             "  for (int32_t line = t->lines; line > 0; line--, from += t->x_row, to += t->y_row) {",
-            "    @dsp_widen_1(from, window, t);",
+            f"    @dsp_widen_1{columns}(from, window, t);",
             f"    @dsp_1{kind.name}(window, weights, numbers, to, t);",
             "  }",
         ]

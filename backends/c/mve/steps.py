@@ -22,12 +22,13 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
         arrays = [constants.array(a, as_is=True) for a in (depthwise.packed(layer), depthwise.numbers(layer))]
         return call(layer, x, y, base, (0, 0), shift, name, arrays)
     copied, two = not tile.in_place(layer), geometry(layer, x, y)[1] > 1
+    copy, text = tile.copied(layer) if copied else ("", "")
     if copied:
-        add(constants, "mve_copy", tile.COPIED)
+        add(constants, copy, text)
     add(constants, *tile.scaled(own))
     for places in (2, 1) if two else (1,):
         add(constants, *tile.multiply(places))
-    name, text = tile.loops(copied, two, own)
+    name, text = tile.loops(copy, two, own)
     add(constants, name, text)
     arrays = [constants.array(a, as_is=True) for a in (tile.packed(layer), tile.numbers(layer))]
     memory = [f"int32_t *sums = (int32_t *)(void *)(scratch + {work});"]

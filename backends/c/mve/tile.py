@@ -50,18 +50,28 @@ def numbers(layer: ByteLayer) -> NDArray[np.int32]:
     return known(layer, -layer.shift)
 
 
-COPIED = """\
-/* The runs of a window one behind the other; up to 15 bytes more are read and written. */
-static void @mve_copy(const int8_t *row, int8_t *to, const @layer *t) {
-  const int32_t run = t->run;
-  for (int32_t i = t->rows; i > 0; i--, row += t->row_step) {
-    const int8_t *x = row;
-    for (int32_t j = t->columns; j > 0; j--, x += t->column_step, to += run) {
-      for (int32_t k = 0; k < run; k += 16) { vstrbq_s8(to + k, vldrbq_s8(x + k)); }
-    }
-  }
-}
-"""
+def copied(layer: ByteLayer) -> tuple[str, str]:
+    """Name and text of the function that copies a window: rows, or rows of columns."""
+    spaced = taps(layer)[1] > 1
+    name = "@mve_copy" + "_columns" * spaced
+    run = "for (int32_t k = 0; k < run; k += 16) { vstrbq_s8(to + k, vldrbq_s8(x + k)); }"
+    columns = [
+        "    const int8_t *x = row;",
+        "    for (int32_t j = t->columns; j > 0; j--, x += column_step, to += run) {",
+        f"      {run}",
+        "    }",
+    ]
+    lines = [
+        "/* The runs of a window one behind the other; up to 15 bytes more are read and written. */",
+        f"NOINLINE_ static void {name}(const int8_t *{'row' if spaced else 'x'}, int8_t *to, const @layer *t) {{",
+        "  const int32_t run = t->run;",
+        f"  const ptrdiff_t row_step = t->row_step{', column_step = t->column_step' * spaced};",
+        f"  for (int32_t i = t->rows; i > 0; i--, {'row += row_step' if spaced else 'x += row_step, to += run'}) {{",
+        *(columns if spaced else [f"    {run}"]),
+        "  }",
+        "}",
+    ]
+    return name, "\n".join(lines) + "\n"
 
 
 def scaled(own: bool) -> tuple[str, str]:
@@ -136,13 +146,15 @@ def multiply(places: int) -> tuple[str, str]:
     return f"@mve_{places}", "\n".join(lines) + "\n"
 
 
-def loops(copied: bool, two: bool, own: bool) -> tuple[str, str]:
-    """Name and text of the function that goes over all places; `two`: there are rows of more than one."""
-    name = f"@mve_{'rows' if two else 'place'}" + "_copied" * copied + "_own" * own
+def loops(copy: str, two: bool, own: bool) -> tuple[str, str]:
+    """Name and text of the function that goes over all places; `copy`: what copies windows, empty for nothing; `two`:
+    there are rows of more than one."""
+    copied = copy != ""
+    name = f"@mve_{'rows' if two else 'place'}" + copy.replace("@mve", "") + "_own" * own
     end = scaled(own)[0]
 
     def one(x: str, y: str) -> list[str]:
-        made = [f"@mve_copy({x}, window, t);"] * copied
+        made = [f"{copy}({x}, window, t);"] * copied
         window = "window" if copied else x
         return [
             *made,
@@ -160,7 +172,7 @@ def loops(copied: bool, two: bool, own: bool) -> tuple[str, str]:
     ]
     if two:
         first, second = ("window", "window + t->room") if copied else ("x", "x + t->x_step")
-        both = ["@mve_copy(x, window, t);", "@mve_copy(x + t->x_step, window + t->room, t);"] * copied
+        both = [f"{copy}(x, window, t);", f"{copy}(x + t->x_step, window + t->room, t);"] * copied
         lines += [
             "    const int8_t *x = from;",
             "    int8_t *y = to;",
