@@ -1,7 +1,8 @@
 """Depthwise convolutions with the DSP extension: a channel at a time.
 
-Channels lie side by side, so the image of two channels is first taken out into scratch memory, widened to 16 bits. There
-a pair of neighbouring taps is one load, whatever its alignment, and SMLAD multiplies it by two weights.
+Channels lie side by side, so the image of two channels is first taken out into scratch memory, widened to 16 bits,
+with its padding. There a pair of neighbouring taps is one load, whatever its alignment, and SMLAD multiplies it by two
+weights.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def kind(layer: ByteLayer) -> str:
 def plane(layer: ByteLayer) -> tuple[int, int, int]:
     """(rows, columns, numbers from row to row) of x with its padding, as far as windows reach."""
     (kh, kw), (sy, sx), (dy, dx), _ = layer.window
-    _, _, lines, places = layer.op.shape
+    *_, lines, places = (1, *layer.op.shape[2:])
     height, width = (lines - 1) * sy + (kh - 1) * dy + 1, (places - 1) * sx + (kw - 1) * dx + 1
     return height, width, width + width % 2
 
@@ -207,13 +208,15 @@ def statements(
     """The loop over channels, two at a time; `each`: numbers of a channel."""
     size = packed(layer)[0].size
     padded = ["for (int32_t k = 0; k < 2 * t.plane; k++) { planes[k] = (int16_t)t.pad; }"] * any(layer.window[3])
+
+    def one(plane: str, c: str) -> str:
+        return f"{function}({plane}, {weights} + ({c}) * {size}, {numbers} + ({c}) * {each}, {y_at} + {c}, &t);"
+
     return [
         *padded,
         "for (int32_t c = 0; c < t.channels; c += 2) {",
         f"  @dsp_planes({x_at} + c, planes + t.first, &t);",
-        f"  {function}(planes, {weights} + c * {size}, {numbers} + c * {each}, {y_at} + c, &t);",
-        "  if (c + 1 < t.channels) {",
-        f"    {function}(planes + t.plane, {weights} + (c + 1) * {size}, {numbers} + (c + 1) * {each}, {y_at} + c + 1, &t);",
-        "  }",
+        f"  {one('planes', 'c')}",
+        f"  if (c + 1 < t.channels) {{ {one('planes + t.plane', 'c + 1')} }}",
         "}",
     ]

@@ -46,9 +46,7 @@ def _depthwise(
     return [
         f"static const @planes t = {{{facts}}};",
         f"int16_t *planes = (int16_t *)(void *)(scratch + {work});",
-        *depthwise.statements(
-            layer, kind.each, f"{base} + {x.offset}", f"y + {y.offset}", name, weights, numbers
-        ),
+        *depthwise.statements(layer, kind.each, f"{base} + {x.offset}", f"y + {y.offset}", name, weights, numbers),
     ]
 
 

@@ -43,14 +43,14 @@ def packed(layer: ByteLayer) -> NDArray[np.int32]:
     ordered = np.pad(ordered, ((0, 0), (0, ordered.shape[1] % 2), (0, 0))).reshape(outputs, -1, 2, 2)
     whole = np.ascontiguousarray(ordered.transpose(0, 1, 3, 2)).reshape(outputs, -1).view("<i4")
     even = outputs - outputs % 2
-    paired = whole[:even].reshape(even // 2, 2, -1).transpose(0, 2, 1)
+    paired = whole[:even].reshape(even // 2, 2, whole.shape[1]).transpose(0, 2, 1)
     return np.concatenate([paired.ravel(), whole[even:].ravel()]).astype(np.int32)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the end of a loop depends on: whether channels have shifts of their `own`, whether one of them needs a bit of
-    its product's lower half (`wide`), whether there is a `clamp` beside that to bytes."""
+    """What the end of a loop depends on: whether channels have shifts of their `own`, whether one of them needs a bit
+    of its product's lower half (`wide`), whether there is a `clamp` beside that to bytes."""
 
     own: bool
     wide: bool
@@ -270,8 +270,8 @@ def multiply(places: int, kind: Kind) -> tuple[str, str]:
 
 
 def loops(kind: Kind, two: bool, spaced: bool) -> tuple[str, str]:
-    """Name and text of the function that goes over all places; `two`: there are rows of more than one; `spaced`: windows
-    have columns."""
+    """Name and text of the function that goes over all places; `two`: there are rows of more than one; `spaced`:
+    windows have columns."""
     columns = "_columns" * spaced
     name = f"@dsp_{'rows' if two else 'place'}{columns}{kind.name}"
     lines = [

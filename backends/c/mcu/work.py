@@ -40,7 +40,7 @@ def dsp(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
 def _planes(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     """Depthwise: the planes taken out of x, and the windows of every channel in them."""
     channels, lines, places = len(layer.weights), y.shape[2], y.shape[3]
-    (kh, kw), (_, across), *_ = layer.window
+    (kh, kw), *_ = layer.window
     found["dsp_row"] += -(-channels // 2) * x.shape[2]
     found["dsp_pair"] += -(-channels // 2) * x.shape[2] * -(-x.shape[3] // 2)
     found["dsp_line"] += channels * lines

@@ -33,8 +33,8 @@ def numbers(layer: ByteLayer) -> NDArray[np.int32]:
 
 
 def function(columns: int, own: bool) -> tuple[str, str]:
-    """Name and text of the function that does a layer with so many columns of taps; `own`: channels have shifts of their
-    own."""
+    """Name and text of the function that does a layer with so many columns of taps; `own`: channels have shifts of
+    their own."""
     written = columns <= UNROLLED
     name = "@mve_depthwise" + f"_{columns}" * written + "_own" * own
     tap = [

@@ -40,8 +40,9 @@ def packed(layer: ByteLayer) -> NDArray[np.int8]:
     w = layer.weights.reshape(outputs, -1)
     whole = w.shape[1] - w.shape[1] % VECTOR
     even = outputs - outputs % 2
-    first = w[:even, :whole].reshape(even // 2, 2, -1, VECTOR).transpose(0, 2, 1, 3).reshape(even // 2, -1)
-    rest = w[:even, whole:].reshape(even // 2, -1)
+    pair = even // 2
+    first = w[:even, :whole].reshape(pair, 2, whole // VECTOR, VECTOR).transpose(0, 2, 1, 3).reshape(pair, 2 * whole)
+    rest = w[:even, whole:].reshape(pair, 2 * (w.shape[1] - whole))
     return np.concatenate([np.concatenate([first, rest], axis=1).ravel(), w[even:].ravel()])
 
 
