@@ -108,8 +108,11 @@ def _portable(found: Counter[str], op: Op, stored: int) -> None:
         found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
         found["double"] += size
-    elif isinstance(op, Requantize | Quantize | Dequantize):
+    elif isinstance(op, Requantize):
         found["rescale"] += size
+    elif isinstance(op, Quantize | Dequantize):  # the conversion between floats and integers besides
+        found["rescale"] += size
+        found["element"] += size
     elif isinstance(op, ELEMENTWISE):
         found["element"] += size
 
