@@ -215,7 +215,8 @@ GRAPHS: dict[str, list[Layer]] = {
     "depthwise": [
         depthwise(8, 40, 40), depthwise(16, 40, 40, 2), depthwise(24, 22, 22), depthwise(32, 20, 12, relu=False),
         depthwise(48, 20, 20, 2), depthwise(64, 22, 6), depthwise(96, 10, 10), depthwise(128, 7, 7, 2),
-        depthwise(128, 6, 6, relu=False), depthwise(240, 4, 4),
+        depthwise(128, 6, 6, relu=False), depthwise(240, 4, 4), depthwise(160, 6, 6, 2), depthwise(64, 12, 12, 2),
+        depthwise(80, 3, 3), depthwise(32, 30, 30, 2, relu=False),
     ],
     "dense": [
         dense(512, 96), dense(160, 128), dense(128, 96), dense(96, 8), dense(8, 96), dense(144, 512, relu=False),

@@ -33,7 +33,7 @@ def dsp(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     found["dsp_run"] += windows
     found["dsp_word"] += windows * (run // WORD)
     found["dsp_rest"] += windows * (run % WORD > 0)
-    found["dsp_rescale"] += lines * places * len(layer.weights) * _rescaling(layer)
+    _results(found, layer, lines * places * len(layer.weights))
     found["dsp_call"] += lines * -(-places // tile.PLACES)
 
 
@@ -56,12 +56,12 @@ def _planes(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
         else:
             found["dsp_run"] += done * kh
             found["dsp_tap"] += done * kh * (4 * kw if kind == "tap" else 8 * -(-kw // WORD))
-    found["dsp_rescale"] += done * _rescaling(layer)
+    _results(found, layer, done)
 
 
-def _rescaling(layer: ByteLayer) -> int:
-    """Instructions that make a code of a sum: five, more with a clamp of its own."""
-    return 5 + 4 * bool(layer.clamp)
+def _results(found: Counter[str], layer: ByteLayer, count: int) -> None:
+    found["dsp_rescale"] += count
+    found["dsp_clamp"] += count if layer.clamp else 0
 
 
 def _tiles(layer: ByteLayer, places: int) -> list[tuple[int, list[tuple[int, int]]]]:
@@ -78,7 +78,6 @@ def mve(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
         (kh, kw), *_ = layer.window
         blocks = y.shape[2] * y.shape[3] * -(-outputs // BLOCK)
         found["mve_tap"] += blocks * kh * kw
-        found["mve_row"] += blocks * kh
         found["mve_block"] += blocks
         found["mve_call"] += y.shape[2]
         return
@@ -90,7 +89,6 @@ def mve(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["mve_mac"] += lines * count * vectors * together * channels
             found["mve_load"] += lines * count * vectors * (together + channels)
             found["mve_sum"] += lines * count
-            found["mve_rest"] += lines * count * (size(layer) % VECTOR > 0)
     if not in_place(layer):
         found["mve_run"] += lines * places * rows * columns
         found["mve_copy"] += lines * places * rows * columns * -(-run // VECTOR)
