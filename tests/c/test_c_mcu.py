@@ -36,8 +36,8 @@ def verify(graph: Graph, core: str, target: str = "", **options: Any) -> BuildPl
 
 def loops(made: BuildPlan) -> set[str]:
     """The inner loops that are there, without what distinguishes their ends."""
-    text = made.files["src/t.c"].decode()
-    return {re.sub("_own|_wide(?!n)|_clamp", "", name) for name in re.findall(r"static void t_((?:dsp|mve)_\w+)\(", text)}
+    found = re.findall(r"static void t_((?:dsp|mve)_\w+)\(", made.files["src/t.c"].decode())
+    return {re.sub("_own|_wide(?!n)|_clamp", "", name) for name in found}
 
 
 def layers() -> Graph:
