@@ -59,13 +59,15 @@ static inline uint32_t @load_half(const int8_t *p) {
   __builtin_memcpy(&v, p, 2);
   return v;
 }
+static inline void @store_pair(int16_t *p, int32_t v) {
+  __builtin_memcpy(p, &v, 4);
+}
+"""
+PAIR = """\
 static inline int32_t @load_pair(const int16_t *p) {
   int32_t v;
   __builtin_memcpy(&v, p, 4);
   return v;
-}
-static inline void @store_pair(int16_t *p, int32_t v) {
-  __builtin_memcpy(p, &v, 4);
 }
 """
 

@@ -21,6 +21,7 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
     if layer.depthwise:
         return _depthwise(layer, x, y, constants, base, work, numbers, shift)
     add(constants, "layer", STRUCT)
+    add(constants, "load_word", tile.LOAD)
     weights = constants.array(tile.packed(layer), as_is=True)
     two, spaced = geometry(layer, x, y)[1] > 1, taps(layer)[1] > 1
     for places in (2, 1) if two else (1,):
@@ -38,6 +39,8 @@ def _depthwise(
     kind = tile.Kind.of(layer)
     add(constants, "planes", depthwise.STRUCT)
     add(constants, "half", depthwise.HALF)
+    if depthwise.kind(layer) != "tap":
+        add(constants, "load_pair", depthwise.PAIR)
     add(constants, "dsp_planes", depthwise.TAKEN)
     name, text = depthwise.function(layer, kind)
     add(constants, name, text)

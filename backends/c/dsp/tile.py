@@ -111,6 +111,8 @@ static inline int32_t @odd(int32_t v) {
   __asm__("sxtb16 %0, %0, ror #8" : "+r"(v));
   return v;
 }
+"""
+LOAD = """\
 static inline int32_t @load_word(const int8_t *p) {
   int32_t v;
   __builtin_memcpy(&v, p, 4);

@@ -52,7 +52,7 @@ def function(columns: int, own: bool) -> tuple[str, str]:
     lines = [
         f"NOINLINE_ static void {name}(",
         "    const int8_t *from, const int8_t *weights, const int32_t *numbers, int8_t *to, const @layer *t) {",
-        "  const ptrdiff_t row_step = t->row_step, column_step = t->column_step;",
+        f"  const ptrdiff_t row_step = t->row_step{', column_step = t->column_step' * (columns > 1)};",
         "  const int32_t outputs = t->outputs, rows = t->rows;",
         "  const int16_t zero = (int16_t)t->zero, lo = (int16_t)t->lo, hi = (int16_t)t->hi;",
         *(["  const int32x4_t r = vdupq_n_s32(t->shift);"] * (not own)),
