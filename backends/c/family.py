@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.dsp import steps as dsp
 from edgec.backends.c.fp32 import match as fp32_match
+from edgec.backends.c.fp32 import matmul as fp32_matmul
+from edgec.backends.c.fp32 import recurrent as fp32_recurrent
 from edgec.backends.c.fp32 import steps as fp32
-from edgec.backends.c.fp32.recurrent import can as can_recur
+from edgec.backends.c.fp32 import transposed as fp32_transposed
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.mcu import match as mcu_match
 from edgec.backends.c.mve import steps as mve
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
-from edgec.ops import Gru, Lstm, Op, Rnn
+from edgec.ops import ConvTranspose, Gru, Lstm, MatMul, Op, Rnn
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,26 @@ class Family:
     workspace: Callable[[Any, View], int]
     header: str = "arm_neon.h"
     """What the code includes."""
-    recurrent: bool = False
-    """Whether it does recurrent layers, too."""
+    others: Mapping[type[Op], Any] = field(default_factory=dict)
+    """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
+    `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
+    `body(writer)` writes the statements."""
 
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 _DSP = "defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN)"
 _MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
+_FLOATS = {
+    ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
+    Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
+}  # fmt: skip
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
     Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, others=_FLOATS),
 )
 """The first that can do a step does it."""
 
@@ -60,11 +68,10 @@ def families_of(options: Mapping[str, Any]) -> tuple[Family, ...]:
     return tuple(family for family in FAMILIES if any(options.get(option) for option in family.options))
 
 
-def recurrent(families: Sequence[Family], op: Op) -> Family | None:
-    """The family that does a recurrent layer."""
-    if not isinstance(op, Rnn | Gru | Lstm) or not can_recur(op):
-        return None
-    return next((family for family in families if family.recurrent), None)
+def other(families: Sequence[Family], ops: tuple[Op, ...]) -> Family | None:
+    """The family that does a step whose anchor is no convolution or dense layer."""
+    anchor = type(ops[0])
+    return next((f for f in families if anchor in f.others and f.others[anchor].can(ops)), None)
 
 
 def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, Layer] | None:
