@@ -256,8 +256,7 @@ class Sources:
         lines = []
         for header in dict.fromkeys(family.header for family in self.schedule.families):
             guards = [self.guard(family) for family in self.schedule.families if family.header == header]
-            included = [f"#include <{header}>"] if header else []
-            lines += [f"#if {' || '.join(guards)}", *included, "#include <stddef.h>", "#endif", ""]
+            lines += [f"#if {' || '.join(guards)}", f"#include <{header}>", "#include <stddef.h>", "#endif", ""]
         return lines
 
     def run(self) -> list[str]:
