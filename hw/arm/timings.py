@@ -1,9 +1,9 @@
 """Cycles of Cortex-M4 code by the table of its manual: one instruction after the other, nothing in parallel.
 
-LLVM's model of this core overlaps what the core does not: a double load takes one cycle there, and so does a branch that
-is taken. Source: Arm Cortex-M4 Technical Reference Manual (DDI 0439), instruction set summary and load/store timings.
-Memory has no wait states; a division, whose time depends on the numbers, is taken at the middle of its range, and so is
-the refilling of the pipeline behind a branch. Words across the bounds of words would take another cycle.
+LLVM's model of this core overlaps what the core does not: a double load takes one cycle there, and so does a branch
+that is taken. Source: Arm Cortex-M4 Technical Reference Manual (DDI 0439), instruction set summary and load/store
+timings. Memory has no wait states; a division, whose time depends on the numbers, is taken at the middle of its range,
+and so is the refilling of the pipeline behind a branch. Words across the bounds of words would take another cycle.
 """
 
 from __future__ import annotations
