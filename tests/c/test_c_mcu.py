@@ -117,13 +117,12 @@ def test_largest_sums(core: str) -> None:
     w = const(Affine(Integer(8), (0.1,), (0,)), np.full((6, 64), 127))
     top = (1 << 31) - 1 - 64 * 127 * 128
     bias = const(Integer(32), np.array([top, -top, top, -top, 0, 5]))
-    y = Dense(x, w, bias)
-    made = []
+    outputs = []
     for shift in (31, 32, 40):
         multiplier = integers([(1 << 30) - 1, (1 << 30) - 1, 3, 3, 1 << 29, 1 << 20])
         out = Quantizer(byte(-60), "half_up", "saturate")
-        made.append(Requantize(y, multiplier, integers([shift] * 6), None, out, 1))
-    verify(graph_of(*made), core)
+        outputs.append(Requantize(Dense(x, w, bias), multiplier, integers([shift] * 6), None, out, 1))
+    assert steps(verify(graph_of(*outputs), core)) == (3, 3)
 
 
 @pytest.mark.parametrize("core", [M4, M55])
