@@ -8,12 +8,15 @@ from typing import Any
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
+from edgec.backends.c.dsp import steps as dsp
 from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import matmul as fp32_matmul
 from edgec.backends.c.fp32 import recurrent as fp32_recurrent
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32 import transposed as fp32_transposed
 from edgec.backends.c.int8 import match as int8_match
+from edgec.backends.c.mcu import match as mcu_match
+from edgec.backends.c.mve import steps as mve
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.order import Order, decided
@@ -38,6 +41,8 @@ class Family:
     orders: Callable[[Any], tuple[Order, ...]] = lambda layer: ()
     narrowed: Callable[[Any], tuple[Layer, int] | None] = lambda layer: None
     """The layer with weights that are stored in fewer bytes and expanded in every inference, and how many fewer."""
+    header: str = "arm_neon.h"
+    """What the code includes."""
     others: Mapping[type[Op], Any] = field(default_factory=dict)
     """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
     `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
@@ -46,6 +51,8 @@ class Family:
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
+_DSP = "defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN)"
+_MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
 _FLOATS = {
     ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
     Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
@@ -53,6 +60,8 @@ _FLOATS = {
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, neon.orders),
+    Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
+    Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(
         ("neon", "dotprod"),
         "NEON",
@@ -62,7 +71,7 @@ FAMILIES = (
         fp32.workspace,
         fp32.orders,
         fp32.narrowed,
-        _FLOATS,
+        others=_FLOATS,
     ),
 )
 """The first that can do a step does it."""

@@ -20,6 +20,7 @@ from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.pair import PairTile
@@ -57,6 +58,8 @@ CHAINS = 4
 """Sums of bytes' products that have to be under way at the same time to keep the multipliers busy."""
 SUMS = 8
 """As many sums of binary32: two multiply-adds begin in a cycle, and each takes four."""
+MOST_SCALAR = 16
+"""Numbers of a loop that compilers make a vector loop of: fewer are done one by one."""
 MOST_UNROLLED = 8
 """Places of a row that compilers unroll."""
 
@@ -111,14 +114,18 @@ def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
     elif isinstance(op, Reduce | ArgMax | Normalize):
         found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
     elif isinstance(op, Softmax) and single and not op.log:  # the other three loops take as long as the exponentials
-        found["single"] += 2 * size
+        few = op.shape[op.axis] < MOST_SCALAR
+        found["single_few" if few else "single"] += 2 * size
         found["tap"] += 4 * size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; the largest, exp(0), is four times as quick
         found["double"] += 2 * size - 1.5 * (size // max(op.shape[op.axis], 1))
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
         _function(found, op.function, size, single and op.format == F32)
-    elif isinstance(op, Requantize | Quantize | Dequantize):
+    elif isinstance(op, Requantize):
         found["rescale"] += size
+    elif isinstance(op, Quantize | Dequantize):  # the conversion between floats and integers besides
+        found["rescale"] += size
+        found["element"] += size
     elif isinstance(op, ELEMENTWISE):
         found["number_op" if op.operands[0].format.is_float else "element"] += size
 
@@ -192,7 +199,7 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
     if step.copy is not None:
         found["copy"] += x.size
-        found["clear"] += step.copy.buffer.bytes
+        found["clear"] += step.copy.buffer.bytes if any(step.copy.buffer.halo) else 0
         x = step.copy
     else:
         x = layer.image(x)
@@ -202,7 +209,11 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         return
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
-    if layer.depthwise:
+    if step.family.guard == "DSP":
+        mcu.dsp(found, layer, x, y)
+    elif step.family.guard == "MVE":
+        mcu.mve(found, layer, x, y)
+    elif layer.depthwise:
         _windows(found, schedule, layer, y, "dot" if dot else "neon")
     elif dot:
         _tiles(found, layer, x, y)
