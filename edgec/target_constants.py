@@ -68,7 +68,7 @@ WORK = {
     "neon_idle": "a place by which such a tile falls short of four, which leave no instruction waiting",
     "neon_lane": "an instruction of a tile that multiplies by lanes",
     "neon_load": "a vector load of both",
-    "neon_turn": "a sum of a place and a channel in a turn of their innermost loop",
+    "neon_spilled": "a sum of a place and a channel that a piece of a run does not leave in a register",
     "neon_run": "a run of bytes begun in them",
     "neon_tile": "a tile of theirs",
     "neon_line": "a row of such tiles",

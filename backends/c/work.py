@@ -58,6 +58,8 @@ CHAINS = 4
 """Sums of bytes' products that have to be under way at the same time to keep the multipliers busy."""
 SUMS = 8
 """As many sums of binary32: two multiply-adds begin in a cycle, and each takes four."""
+FREE = 8
+"""Sums of a tile of pairs that stay in registers around a loop, beside what is multiplied."""
 MOST_SCALAR = 16
 """Numbers of a loop that compilers make a vector loop of: fewer are done one by one."""
 MOST_UNROLLED = 8
@@ -372,7 +374,7 @@ def _windows(found: Counter[str], schedule: Schedule, layer: ByteLayer, y: View,
         chains = 2 * -(-9 // NeonWindow.depth_of(layer.weights))
         found["neon_window"] += done * steps * chains
         found["neon_window_more"] += done * steps * (2 * 9 - chains)
-        found["neon_kept"] += done * steps * (1 if _unrolled(schedule, layer, y, NeonWindow) else 3 - advance)
+        found["neon_kept"] += done * steps * max(3 - advance - _unrolled(schedule, layer, y, NeonWindow), 0)
     found[f"{family}_column"] += done * (steps * advance + 3 - advance)
     found[f"{family}_result"] += done * steps * _rescaling(layer, LANES)
     found[f"{family}_row"] += done
@@ -401,9 +403,8 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             else:
                 found["neon_lane"] += tiles * taps * run * count * block.vectors
                 found["neon_load"] += tiles * taps * (run * -(-block.vectors // 2) + 2 * count * -(-run // 8))
-            turns = pieces // max(tile.turn(pieces, count * block.vectors), 1)
-            if turns > 1:  # a loop, around which sums do not all stay in registers
-                found["neon_turn"] += tiles * taps * turns * count * count * block.vectors
+            if pieces > max(tile.turn(pieces, count * block.vectors), 1):  # a loop, in which registers are scarce
+                found["neon_spilled"] += tiles * taps * pieces * max(count * channels - FREE, 0)
             found["neon_rescale"] += tiles * count * _rescaling(layer, block.vectors)
             found["neon_run"] += tiles * taps
             found["neon_tile"] += tiles

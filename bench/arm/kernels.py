@@ -325,6 +325,10 @@ GRAPHS: dict[str, list[Layer]] = {
         conv(64, 64, 7, 7, 3), conv(48, 64, 10, 10, 3), conv(8, 8, 20, 20, 3), conv(1, 16, 30, 21, 3),
         conv(1, 48, 32, 8, 7),
     ],
+    "strided": [
+        conv(32, 40, 16, 16, 3, 2), conv(64, 48, 8, 8, 3, 2, relu=False), conv(40, 48, 8, 16, 3, 2),
+        conv(32, 32, 10, 16, 3, 2, small=True),
+    ],
     "chains": [chain(16, 32, 20, 20), chain(48, 48, 9, 13), chain(64, 64, 30, 5), chain(32, 96, 6, 6)],
     "short_chains": [chain(8, 16, 30, 30), chain(8, 24, 13, 17), chain(4, 20, 12, 12)],
     "inputs": [
@@ -344,8 +348,9 @@ GRAPHS: dict[str, list[Layer]] = {
     "others": [
         portable(16, 12, 5, 16), portable(48, 8, 5, 48), portable(32, 12, 3, 2), portable(64, 6, 1, 4),
         residual(16, 28), residual(48, 10), residual(64, 6),
-        average(48, 20, 6), average(96, 6, 6), average(240, 4, 4), average(64, 10, 8),
-        largest(16, 24), largest(48, 8), ends(4), ends(16), ends(40),
+        average(48, 20, 6), average(96, 6, 6), average(240, 4, 4), average(64, 10, 8), average(128, 7, 7),
+        average(64, 5, 5), average(32, 8, 12), average(192, 3, 3), largest(16, 24), largest(48, 8),
+        ends(4), ends(16), ends(40),
     ],
     "small": [
         conv(8, 24, 40, 40, 1, small=True), conv(24, 48, 18, 18, 1, small=True), conv(64, 64, 24, 6, 1, small=True),
@@ -373,7 +378,8 @@ GRAPHS: dict[str, list[Layer]] = {
     "floats": [
         scaled(16, 20), scaled(48, 9), float_residual(16, 24), float_residual(48, 10), float_residual(32, 7),
         float_average(48, 20, 6), float_average(96, 6, 6), float_average(240, 4, 4), float_average(64, 10, 8),
-        float_average(160, 3, 3), float_largest(16, 24), float_largest(48, 8),
+        float_average(160, 3, 3), float_average(128, 7, 7), float_average(64, 5, 5), float_average(32, 8, 12),
+        float_average(64, 8, 8), float_largest(16, 24), float_largest(48, 8),
         float_end(3), float_end(16), float_end(40),
         float_conv(16, 32, 8, 8, 3, groups=4), float_conv(32, 32, 7, 7, 3, groups=2),
         float_conv(24, 24, 6, 6, 1, groups=3),

@@ -60,23 +60,36 @@ def test_the_scale_is_that_of_the_calibration_entries(core: str) -> None:
     assert abs(np.mean(ratios)) < 0.01
 
 
-@pytest.mark.parametrize(
-    ("core", "mean", "outside"),
-    [
-        ("cortex-a76", 0.09, 0), ("cortex-a53", 0.12, 4), ("cortex-a72", 0.1, 3), ("cortex-a55", 0.13, 9),
-        ("cortex-m4", 0.07, 0), ("cortex-m7", 0.06, 0), ("cortex-m55", 0.05, 0),
-    ],
-)  # fmt: skip
-def test_prices_of_work_against_traces_of_networks_that_were_not_fitted(core: str, mean: float, outside: int) -> None:
-    """Kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder; of those below 100 cycles the marks of the
-    trace are a good part."""
-    target, errors = load_target(core), []
+MEANS = {
+    "cortex-a53": 0.08, "cortex-a55": 0.08, "cortex-a72": 0.08, "cortex-a76": 0.08,
+    "cortex-m4": 0.07, "cortex-m7": 0.06, "cortex-m55": 0.05,
+}  # fmt: skip
+BEYOND: dict[str, set[tuple[str, str]]] = {}
+"""Kernels that are not within 20 %, of which docs/estimates-arm.md says why."""
+
+
+@pytest.mark.parametrize("core", MEANS)
+def test_prices_of_work_against_traces_of_networks_that_were_not_fitted(core: str) -> None:
+    """Kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder of MLPerf Tiny, in int8 and on A cores in
+    binary32, are within 20 % of their traces. Of those below 100 cycles the marks of the trace are a good part."""
+    target, errors = load_target(core), {}
     for row in KERNELS[core]:
         cycles = sum(target.constant(f"cycles.{kind}").nominal * count for kind, count in row["work"].items())
-        errors.append((abs(cycles / row["cycles"] - 1), row["cycles"]))
-    assert len(errors) == 70
-    assert np.mean([e for e, _ in errors]) < mean
-    assert sum(e > 0.2 for e, cycles in errors if cycles >= 100) <= outside
+        if row["cycles"] >= 100:
+            errors[row["network"], row["kernel"]] = abs(cycles / row["cycles"] - 1)
+    assert len({network for network, _ in errors}) == (8 if core.startswith("cortex-a") else 4)
+    assert len(errors) >= (125 if core.startswith("cortex-a") else 64)
+    assert np.mean(list(errors.values())) < MEANS[core]
+    assert {kernel for kernel, error in errors.items() if error > 0.2} == BEYOND.get(core, set())
+
+
+@pytest.mark.parametrize("core", MEANS)
+def test_prices_of_work_against_traces_of_whole_networks(core: str) -> None:
+    target = load_target(core)
+    for network in {row["network"] for row in KERNELS[core]}:
+        rows = [row for row in KERNELS[core] if row["network"] == network]
+        cycles = sum(target.constant(f"cycles.{k}").nominal * n for row in rows for k, n in row["work"].items())
+        assert cycles == pytest.approx(sum(row["cycles"] for row in rows), rel=0.13), network
 
 
 @pytest.mark.parametrize(("core", "results"), [("cortex-m4", L4R5), ("cortex-m7", H7A3)])
