@@ -52,7 +52,7 @@ def folded(op: Op) -> Constant | None:
 
 
 def _constant(op: Op, codes: np.ndarray, loc: tuple[str, ...]) -> Constant:
-    data = np.ascontiguousarray(np.broadcast_to(codes, (1, *op.shape))[0])
+    data = np.asarray(np.broadcast_to(codes, (1, *op.shape))[0], order="C")  # of a scalar too
     data.flags.writeable = False  # the constant can then take it as it is
     return Constant(data, type=op.type, loc=loc)
 
