@@ -371,9 +371,10 @@ def _as_model_error(diagnostic: Diagnostic, item: Item) -> Diagnostic:
 def _reason(item: Item, standard: bool) -> str:
     if item.op_type in ("If", "Loop", "Scan", "SequenceMap"):
         return "control flow that depends on data cannot be laid out statically"
-    if item.domain:
+    if item.domain and not handler_names(item.domain):
         return f"domain {item.domain!r} is not one that the importer knows"
-    return "it is not in the importer's table" if standard else f"opset {item.opset} does not define it"
+    known = standard or item.domain
+    return "it is not in the importer's table" if known else f"opset {item.opset} does not define it"
 
 
 def _remedy(item: Item) -> str:

@@ -68,10 +68,12 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
         return None
     if not fits(op) or (isinstance(op, Conv) and not _window_fits(op)):
         return None
-    sums = _sums(op)
     scaled = _rescaling(rescale, len(op.w.data))
     bounds = _clamp(ops, rescale)
-    if sums is None or scaled is None or bounds is None:
+    if scaled is None or bounds is None:
+        return None
+    sums = _sums(op, scaled[0] != 0)
+    if sums is None:
         return None
     weights, bias = sums
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
@@ -97,8 +99,10 @@ def _depthwise_blocks(op: Conv) -> bool:
     return channels == 8 and horizontal == 1 and width > 1
 
 
-def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
+def _sums(op: Conv | Dense, live: NDArray[np.bool_]) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums.
+
+    Sums of channels that are not `live` are multiplied by 0: their bias, often the largest code, is left out."""
     assert isinstance(op.w, Constant)
     w = op.w.levels
     if w.min(initial=0) < -128 or w.max(initial=0) > 127:
@@ -115,6 +119,7 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None
             if op.b.format.frac > x + k:
                 return None
             bias = bias << (x + k - op.b.format.frac)
+    bias = np.where(live, bias, 0)
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
