@@ -63,13 +63,20 @@ def _base(node: Node, index: int, default: Format, what: str) -> tuple[Format, n
     return base, zero
 
 
+def _opset(node: Node) -> int:
+    """The opset of the standard whose attributes a node has; onnxruntime's own operators have axis and block size."""
+    return node.opset if node.item.domain == "" else 21
+
+
+@imports("QuantizeLinear", domain="com.microsoft")
 @imports("QuantizeLinear")
 def quantize_linear(node: Node) -> Op:
     """round_half_even(x / scale) + zero_point, saturating; codes of an affine (or fixed) format."""
+    opset = _opset(node)
     x = node.floating(0)
     node.ignore("saturate")  # it is about float8, which is refused
     default: Format = Integer(8, signed_=False)
-    if node.opset >= 21:
+    if opset >= 21:
         kind = node.integer("output_dtype", 0)
         if kind:
             stated = element_format(kind)
@@ -78,10 +85,10 @@ def quantize_linear(node: Node) -> Op:
             default = stated
             if isinstance(stated, Minifloat) and not node.has(2):
                 return computed.quantised(node, x, stated, *computed.parameters(node, 1, 2, x.shape, 1, 0))
-        if node.opset >= 23 and node.integer("precision", 0) not in (0, onnx.TensorProto.FLOAT):
+        if opset >= 23 and node.integer("precision", 0) not in (0, onnx.TensorProto.FLOAT):
             node.unsupported("a precision other than float32")
-    axis = node.integer("axis", 1) if node.opset >= 13 else None
-    block = node.integer("block_size", 0) if node.opset >= 21 else 0
+    axis = node.integer("axis", 1) if opset >= 13 else None
+    block = node.integer("block_size", 0) if opset >= 21 else 0
     if not described(node, 1, 2, block):
         target = node.element(2) or default
         return computed.quantised(node, x, target, *computed.parameters(node, 1, 2, x.shape, axis, block))
@@ -116,19 +123,21 @@ def _along(values: np.ndarray, axis: int | None, rank: int) -> np.ndarray:
     return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)]).copy()
 
 
+@imports("DequantizeLinear", domain="com.microsoft")
 @imports("DequantizeLinear")
 def dequantize_linear(node: Node) -> Op:
     """(code - zero_point) * scale; constants stay codes below the Dequantize."""
+    opset = _opset(node)
     x = node.op(0)
     if x.format.is_float:
         node.malformed(f"the codes are {x.format}")
-    block = node.integer("block_size", 0) if node.opset >= 21 else 0
+    block = node.integer("block_size", 0) if opset >= 21 else 0
     to = node.op(1).format if isinstance(node.value(1), Op) else dtype_format(scales_of(node, 1).dtype)
-    if node.opset >= 23 and (kind := node.integer("output_dtype", 0)):
+    if opset >= 23 and (kind := node.integer("output_dtype", 0)):
         to = element_format(kind)
     if to is None or not to.is_float:
         node.unsupported("a result of this element type")
-    axis = node.integer("axis", 1) if node.opset >= 13 else None
+    axis = node.integer("axis", 1) if opset >= 13 else None
     if not described(node, 1, 2, block):
         return computed.dequantised(node, x, to, *computed.parameters(node, 1, 2, x.shape, axis, block))
     scale = scales_of(node, 1)

@@ -166,3 +166,22 @@ def test_weights_that_were_quantised_twice(tmp_path: Path) -> None:
     expected = np.stack([session.run(None, {"x": c})[0] for c in codes]).astype(int)
     off = np.abs(run(found, {"x": codes})["y"].astype(int) - expected)
     assert off.max() <= 1 and (off > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint16"])
+def test_quantisation_to_16_bits(tmp_path: Path, kind: str) -> None:
+    """QuantizeLinear and DequantizeLinear of this domain, which `quantize_static` writes for 16 bits, per channel."""
+    values = {"s": np.array([1e-4, 2e-4, 3e-4], np.float32), "z": np.array([-5, 0, 77], np.int64)}
+    values["z"] = (values["z"] + (32768 if kind == "uint16" else 0)).astype(kind)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], domain=DOMAIN, name="q", axis=2),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], domain=DOMAIN, name="dq", axis=2),
+    ]
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 2, 3)) for n in "xy")
+    graph = helper.make_graph(nodes, "net", [x], [y], [numpy_helper.from_array(a, n) for n, a in values.items()])
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
+    frames = np.random.default_rng(12).normal(0, 4, (9, 1, 2, 3)).astype(np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    expected = np.stack([session.run(None, {"x": frame})[0] for frame in frames])
+    assert (run(edgec.load(tmp_path / "m.onnx"), {"x": frames})["y"] == expected).all()

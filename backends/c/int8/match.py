@@ -72,12 +72,14 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
     bounds = _clamp(ops, rescale)
     if scaled is None or bounds is None:
         return None
-    sums = _sums(op, scaled[0] != 0)
+    multiplier, shift = scaled
+    lift = np.maximum(1 - shift, 0)
+    sums = _sums(op, multiplier != 0, lift)
     if sums is None:
         return None
     weights, bias = sums
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    return ByteLayer(op, weights, bias, *bounds, pad, *scaled, zero)
+    return ByteLayer(op, weights, bias, *bounds, pad, multiplier, shift + lift, zero)
 
 
 def _signed_byte(fmt: Format) -> bool:
@@ -99,15 +101,20 @@ def _depthwise_blocks(op: Conv) -> bool:
     return channels == 8 and horizontal == 1 and width > 1
 
 
-def _sums(op: Conv | Dense, live: NDArray[np.bool_]) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums.
+def _sums(
+    op: Conv | Dense, live: NDArray[np.bool_], lift: NDArray[np.int64]
+) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x, both times 2^lift; None where bytes or
+    32-bit sums do not hold that.
 
     Sums of channels that are not `live` are multiplied by 0: their bias, often the largest code, is left out."""
     assert isinstance(op.w, Constant)
     w = op.w.levels
+    if lift.max(initial=0) > 31:
+        return None
+    w = weights_of(op, w) << lift[:, None, None, None]
     if w.min(initial=0) < -128 or w.max(initial=0) > 127:
         return None
-    w = weights_of(op, w)
     flat = w.reshape(len(w), -1)
     bias = np.zeros(len(w), np.int64)
     if op.b is not None:
@@ -119,7 +126,9 @@ def _sums(op: Conv | Dense, live: NDArray[np.bool_]) -> tuple[NDArray[np.int8], 
             if op.b.format.frac > x + k:
                 return None
             bias = bias << (x + k - op.b.format.frac)
-    bias = np.where(live, bias, 0)
+    if np.abs(bias).max(initial=0) >= WORD:
+        return None
+    bias = np.where(live, bias << lift, 0)
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
@@ -129,7 +138,8 @@ def _sums(op: Conv | Dense, live: NDArray[np.bool_]) -> tuple[NDArray[np.int8], 
 
 
 def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Multiplier and shift of every channel for SQDMULH and SRSHL; None for what these cannot do exactly."""
+    """Multiplier and shift of every channel for SQDMULH and SRSHL; None for what these cannot do exactly. SRSHL shifts
+    by 1 or more: less has to be made up by larger sums."""
     if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant) or op.offset is not None:
         return None
     if op.out.rounding != "half_up" or op.out.overflow != "saturate":
@@ -146,7 +156,7 @@ def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArra
         up += can
     right = shift + up - 31
     right[multiplier == 0] = 1
-    if (right < 1).any() or (np.abs(multiplier << up) >= WORD).any():
+    if (np.abs(multiplier << up) >= WORD).any():
         return None
     return multiplier << up, np.minimum(right, 32)
 
