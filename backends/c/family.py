@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edgec.backends.c.constants import Constants
@@ -36,11 +37,12 @@ class Family:
     """Whether it does recurrent layers, too."""
 
 
+_BYTES = partial(int8_match.matched, even=True)
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 FAMILIES = (
-    Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
-    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
+    Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace),
+    Family(("neon",), "NEON", _NEON, _BYTES, neon.body, neon.workspace),
     Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
 )
 """The first that can do a step does it."""

@@ -284,4 +284,4 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
 def _rescaling(layer: ByteLayer, vectors: int) -> int:
     """Vector instructions of `tiles.finished` for one place."""
     clamp = 2 if (layer.lo, layer.hi) != (-128, 127) else 0
-    return vectors * (2 if layer.common_shift else 3) + -(-vectors // 2) * 2 + clamp + 1
+    return vectors * (6 if layer.even else 2 if layer.common_shift else 3) + -(-vectors // 2) * 2 + clamp + 1

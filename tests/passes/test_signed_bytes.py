@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from pass_nets import check_golden
 
-from edgec.formats import F32, Affine, Integer, Quantizer, TensorType
+from edgec.formats import F32, Affine, Fixed, Integer, Quantizer, TensorType
 from edgec.graph import Graph
 from edgec.interp import run
 from edgec.ops import (
     Add,
     ArgMax,
     AvgPool,
+    Cast,
     Concat,
     Constant,
     Conv,
@@ -19,10 +20,12 @@ from edgec.ops import (
     Input,
     Lut,
     MaxPool,
+    MultiThreshold,
     Op,
     Pad,
     Relu,
     Requantize,
+    Sub,
     integers,
 )
 from edgec.passes import signed_bytes
@@ -101,6 +104,34 @@ def test_every_reader() -> None:
     kinds = {type(op): op for op in new.ops}
     assert kinds[Concat].format.code_range == kinds[Pad].format.code_range == (-128, 127)
     assert [op.format.code_range for op in kinds[ArgMax].operands] == [(0, 255)]
+
+
+def test_fixed_point_formats() -> None:
+    """Casts, thresholds and means of unsigned fixed-point numbers; symmetric saturation has no lowest code to leave out."""
+    rng = np.random.default_rng(5)
+    u8, u4, s8 = Fixed(8, 2, signed_=False), Fixed(4, 1, signed_=False), Fixed(8, 1)
+    x = Input("x", type=TensorType(Fixed(6, 0, signed_=False), (1, 3, 12, 12)))
+
+    def layer(op: Op) -> Conv:
+        return Conv(op, Constant(rng.integers(-127, 128, (3, 3, 3, 3)), type=TensorType(s8, (3, 3, 3, 3))))
+
+    wide = Cast(layer(x), Quantizer(u8, "half_even", "saturate_symmetric"), loc=("a",))
+    wrapped = Cast(layer(wide), Quantizer(u8, "floor", "wrap"), loc=("b",))
+    total = Cast(Add(wide, wide), Quantizer(u8))
+    steps = Constant(np.sort(rng.integers(-2000, 9000, (1, 15))), type=TensorType(Integer(16), (1, 15)))
+    counted = MultiThreshold(layer(total), steps, integers([1]), u4)
+    coarse = Cast(layer(AvgPool(counted, (1, 1), out=Quantizer(Fixed(4, 2, signed_=False), "floor"))), Quantizer(u8))
+    outputs = {"coarse": coarse, "wrapped": wrapped, "counted": counted, "difference": Sub(wide, wide)}
+    graph = Graph("net", (x,), tuple(outputs.items()))
+    new = signed_bytes.apply(graph, Context())
+    frames = {"x": rng.integers(0, 64, (7, 1, 3, 12, 12))}
+    before, after = run(graph, frames), run(new, frames)
+    for name, op in graph.outputs:
+        assert dict(new.outputs)[name].type == op.type
+        assert (before[name] == after[name]).all() and len(np.unique(before[name])) > 3 * (name != "difference"), name
+    layers = [op for op in new.ops if isinstance(op, Conv)]
+    assert len(layers) == 4 and all(op.x.format.signed for op in layers)
+    assert {type(op) for op in new.ops} & {Cast, MultiThreshold} == {MultiThreshold}
 
 
 def test_networks_without_layers_stay() -> None:

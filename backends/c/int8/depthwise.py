@@ -24,10 +24,11 @@ class ByteWindow(Window):
     FACTS = ("window", ", the zero point and the clamp", "  int16_t zero;\n  int8_t lo, hi;\n")
 
     shift: int
+    even: bool
 
     @classmethod
     def of(cls, layer: ByteLayer, advance: int, together: int) -> ByteWindow:
-        return cls(3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift)
+        return cls(3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift, layer.even)
 
     @classmethod
     def facts(cls, layer: ByteLayer) -> list[str]:
@@ -39,7 +40,7 @@ class ByteWindow(Window):
         return np.stack([layer.bias, layer.shared, -layer.shift]).astype(np.int32)[:, channels]
 
     def special(self) -> str:
-        return f"_s{self.shift}" * (self.shift > 0)
+        return "_even" * self.even + f"_s{self.shift}" * (self.shift > 0)
 
     def held(self) -> list[str]:
         clamp = ["  const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []
@@ -52,5 +53,5 @@ class ByteWindow(Window):
     def place(self, order: list[int]) -> list[str]:
         sums = [f"int32x4_t s{n} = vld1q_s32(numbers + {4 * n});" for n in range(4)]
         m, r = ([f"vld1q_s32(numbers + {base + 4 * n})" for n in range(4)] for base in (16, 32))
-        done = finished([f"s{n}" for n in range(4)], m, r, self.shift, bool(self.clamp), [("y", 16)])
+        done = finished([f"s{n}" for n in range(4)], m, r, self.shift, bool(self.clamp), [("y", 16)], self.even)
         return [*sums, *self.multiplied(order), *done]

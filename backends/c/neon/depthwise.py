@@ -20,9 +20,8 @@ class NeonWindow(ByteWindow):
 
     @classmethod
     def of(cls, layer: ByteLayer, advance: int, together: int) -> NeonWindow:
-        return cls(
-            3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift, cls.depth_of(layer.weights)
-        )
+        depth, shift = cls.depth_of(layer.weights), layer.common_shift
+        return cls(3, advance, layer.window[1][0], together, layer.clamp, shift, layer.even, depth)
 
     def special(self) -> str:
         return f"x{self.depth}" + super().special()
