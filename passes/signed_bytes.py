@@ -1,4 +1,4 @@
-"""Re-encodes tensors of unsigned codes of up to 8 bits inside a network as signed ones: the same values, codes 128 less.
+"""Re-encodes unsigned tensors of up to 8 bits inside a network as signed ones: the same values, codes 128 less.
 
 Vector code for processors multiplies signed bytes by signed bytes. Narrower codes move by half of theirs, fixed-point
 ones get a zero point. Nothing is rounded anew, and the borders of the network keep their formats: a `Requantize` of its

@@ -37,7 +37,7 @@ class Family:
     """Whether it does recurrent layers, too."""
 
 
-_BYTES = partial(int8_match.matched, even=True)
+_BYTES = partial(int8_match.matched, even=True, grouped=True)
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 FAMILIES = (

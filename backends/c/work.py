@@ -21,6 +21,7 @@ from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.taps import TapTile as ByteTaps
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -182,8 +183,10 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         return
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
-    if layer.depthwise:
+    if layer.depthwise and ByteWindow.can(layer, y):
         _windows(found, layer, y, "dot" if dot else "neon")
+    elif layer.depthwise:
+        _byte_taps(found, layer, x, y, dot)
     elif dot:
         _tiles(found, layer, x, y)
     else:
@@ -250,13 +253,36 @@ def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> Non
     found[f"{family}_row"] += done
 
 
+def _byte_taps(found: Counter[str], layer: ByteLayer, x: View, y: View, dot: bool) -> None:
+    """Depthwise windows tap by tap, in vector instructions."""
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, _, _, _, taps = ByteTaps.walk(layer, x)
+    for block in ByteTaps.blocks(layer, ByteTaps.block(places)):
+        assert issubclass(block.tile, ByteTaps)
+        pieces = tap_rows * -(-taps // block.tile.DEPTH)
+        sums = tap_rows * taps * -(-block.vectors // 2) + pieces * block.vectors
+        for count, n in split(places, ByteTaps.most_places(taps, block.vectors)):
+            tiles = rows * n
+            arithmetic, loads = count * sums, tap_rows * taps * (count + 1)
+            if dot:
+                found["dot"] += tiles * arithmetic
+                found["dot_load"] += tiles * max(loads - arithmetic, 0)
+                found["dot_run"] += tiles * tap_rows
+                found["dot_tile"] += tiles
+            else:
+                found["neon_pair"] += tiles * (arithmetic + loads)
+            family = "dot" if dot else "neon"
+            found[f"{family}_rescale"] += tiles * count * _rescaling(layer, block.vectors)
+            found[f"{family}_call"] += rows
+
+
 def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     """Instructions as the family itself counts them to choose between its loops."""
     if neon.by_winograd(layer, y):
         found["neon_winograd"] += round(winograd.cost(layer, y))
         return
     rows, places, *_ = geometry(layer, x, y)
-    vectors = -(-len(layer.weights) // LANES)
+    vectors = layer.groups * -(-(len(layer.weights) // layer.groups) // LANES)
     tile = neon.tile_of(layer, places)
     found[f"neon_{tile.FAMILY}"] += round(rows * places * vectors * neon.costs(layer, places)[tile])
     found["neon_rescale"] += rows * places * _rescaling(layer, vectors)

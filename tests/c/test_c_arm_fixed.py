@@ -1,4 +1,4 @@
-"""Networks of fixed-point numbers (QONNX, QKeras) in vector code of bytes, against onnxruntime's floats, which are exact."""
+"""Fixed-point networks (QONNX, QKeras) in vector code of bytes, against onnxruntime's floats, which are exact."""
 
 from __future__ import annotations
 

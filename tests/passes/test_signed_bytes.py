@@ -107,7 +107,7 @@ def test_every_reader() -> None:
 
 
 def test_fixed_point_formats() -> None:
-    """Casts, thresholds and means of unsigned fixed-point numbers; symmetric saturation has no lowest code to leave out."""
+    """Casts, thresholds and means of unsigned fixed-point numbers; symmetric saturation leaves out no code."""
     rng = np.random.default_rng(5)
     u8, u4, s8 = Fixed(8, 2, signed_=False), Fixed(4, 1, signed_=False), Fixed(8, 1)
     x = Input("x", type=TensorType(Fixed(6, 0, signed_=False), (1, 3, 12, 12)))

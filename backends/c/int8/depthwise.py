@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgec.backends.c.int8.finish import finished
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.vector.depthwise import Window
+from edgec.backends.c.view import View
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,16 @@ class ByteWindow(Window):
 
     shift: int
     even: bool
+
+    @classmethod
+    def can(cls, layer: ByteLayer, y: View) -> bool:
+        """Whether a layer has such a window, and 16 channels or two neighbouring places of 8 fill its lanes."""
+        kernel, strides, dilations, _ = layer.window
+        if kernel != (3, 3) or dilations != (1, 1):
+            return False
+        if len(layer.weights) >= cls.BLOCK:
+            return strides[1] in (1, 2)
+        return len(layer.weights) == 8 and strides[1] == 1 and y.shape[3] > 1
 
     @classmethod
     def of(cls, layer: ByteLayer, advance: int, together: int) -> ByteWindow:

@@ -19,9 +19,9 @@ def finished(
 ) -> list[str]:
     """Statements that rescale up to four vectors of sums, add the zero point, saturate, clamp and store the codes.
 
-    `shift`: what all channels share, 0: `shifts` holds vectors of minus the shift. `even`: halves are rounded to even, by
-    `shifts` behind an exact product. The vectors are split evenly among `stores`, each of which gets the first codes of
-    its share."""
+    `shift`: what all channels share, 0: `shifts` holds vectors of minus the shift. `even`: halves are rounded to even,
+    by `shifts` behind an exact product. The vectors are split evenly among `stores`, each of which gets the first codes
+    of its share."""
     before: list[str] = []
     scaled = [f"vqdmulhq_s32({s}, {m})" for s, m in zip(sums, multipliers, strict=True)]
     if even:  # what would be rounded up from an even number loses a half

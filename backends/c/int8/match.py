@@ -60,15 +60,16 @@ class ByteLayer(Layer):
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
 
-def matched(ops: tuple[Op, ...], *, even: bool = False) -> ByteLayer | None:
-    """The layer of a step's ops, None where the vector code cannot do it; `even`: it can round halves to even."""
+def matched(ops: tuple[Op, ...], *, even: bool = False, grouped: bool = False) -> ByteLayer | None:
+    """The layer of a step's ops, None where the vector code cannot do it. `even`: it can round halves to even;
+    `grouped`: it can do groups of several channels."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize | Cast):
         return None
     rescale = ops[1]
     if not (_signed_byte(op.x.format) and _signed_byte(rescale.format) and isinstance(op.w, Constant)):
         return None
-    if not fits(op) or (isinstance(op, Conv) and not _window_fits(op)):
+    if not fits(op, grouped=grouped):
         return None
     scaled = _rescaling(rescale, len(op.w.data), even)
     bounds = _clamp(ops, rescale)
@@ -85,21 +86,6 @@ def matched(ops: tuple[Op, ...], *, even: bool = False) -> ByteLayer | None:
 
 def _signed_byte(fmt: Format) -> bool:
     return fmt.dtype == np.int8 and plain(fmt) and fmt.zero_point_array.size == 1
-
-
-def _window_fits(op: Conv) -> bool:
-    if op.groups == 1:
-        return True
-    return op.w.shape[2:] == (3, 3) and op.dilations == (1, 1) and _depthwise_blocks(op)
-
-
-def _depthwise_blocks(op: Conv) -> bool:
-    """Whether 16 lanes can be filled: 16 channels or more, or two neighbouring places of 8."""
-    channels, width = op.groups, op.shape[3]
-    horizontal = op.strides[1]
-    if channels >= 16:
-        return horizontal in (1, 2)
-    return channels == 8 and horizontal == 1 and width > 1
 
 
 def _sums(
@@ -139,9 +125,10 @@ def _sums(
 
 
 class _Rescaling(NamedTuple):
-    """Multiplier and shift [O] for SQDMULH and SRSHL, which shifts by 1 or more: less is made up by larger sums. `even`:
-    halves are rounded to even, by the shift alone. `less` is taken from the sums: half a step turns rounding into
-    rounding down."""
+    """Multiplier and shift [O] for SQDMULH and SRSHL, which shifts by 1 or more: less is made up by larger sums.
+
+    `even`: halves are rounded to even, by the shift alone. `less` is taken from the sums: half a step turns rounding
+    into rounding down."""
 
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]

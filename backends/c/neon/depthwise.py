@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
-from edgec.backends.c.neon.narrow import fits
+from edgec.backends.c.int8.narrow import fits
 
 
 @dataclass(frozen=True)

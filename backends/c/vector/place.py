@@ -26,7 +26,8 @@ def runs(layer: Layer) -> tuple[int, int, int]:
     if layer.depthwise:
         return kh, kw, layer.LANES
     channels = layer.weights.shape[3]
-    return (kh, 1, kw * channels) if dilation == 1 or kw == 1 else (kh, kw, channels)
+    together = layer.groups == 1 and dilation == 1
+    return (kh, 1, kw * channels) if together or kw == 1 else (kh, kw, channels)
 
 
 def reads_as_it_is(layer: Layer, x: View) -> bool:
