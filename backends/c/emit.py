@@ -248,9 +248,10 @@ class Sources:
         if shared:
             any_of = " || ".join(map(self.guard, self.schedule.families))
             head += [f"#if {any_of}", "#include <arm_neon.h>", "#include <stddef.h>", "#endif", "", *shared]
-        if "memset(" in bodies or any("memcpy(" in text for text in shared):
+        run = self.run()
+        if "memset(" in bodies or any("memcpy(" in text for text in (bodies, *shared, *run)):
             head[4:4] = ["#include <string.h>"]
-        return "\n".join([*head, bodies, "", *self.run(), ""])
+        return "\n".join([*head, bodies, "", *run, ""])
 
     def run(self) -> list[str]:
         s, upper = self.schedule, self.name.upper()

@@ -74,8 +74,7 @@ def copied(layer: Layer, x: View, copy: View) -> list[str]:
     lines = []
     if any(copy.buffer.halo):
         lines.append(f"memset(scratch, {layer.pad}, {copy.buffer.bytes});")
-    copying = f"scratch[{loops.index(1, copy.offset)}] = x0[{loops.index(0, x.offset)}];"
-    return lines + loops.write([copying], 0)
+    return lines + loops.copy("scratch", copy.offset, "x0", x.offset, x.buffer.format.dtype.itemsize, 0)
 
 
 def corner(layer: Layer, x: View) -> int:
