@@ -103,9 +103,14 @@ def _chosen(graph: Graph) -> set[Op]:
 
 
 def _of_layer(graph: Graph, op: Op) -> bool:
-    """Whether `op` is the operand of a layer or, rescaled, its result."""
-    read = any(isinstance(user, Conv | Dense) and user.operands[0] is op for user in graph.users[op])
-    return read or (isinstance(op, Requantize | Cast) and isinstance(op.x, Conv | Dense))
+    """Whether `op` is the operand of a layer or, rescaled, its result: of one that vector code can do."""
+    read = any(_exact(user) and user.operands[0] is op for user in graph.users[op])
+    return read or (isinstance(op, Requantize | Cast) and _exact(op.x))
+
+
+def _exact(op: Op) -> bool:
+    """Whether `op` is a layer whose sums are not rounded on the way."""
+    return isinstance(op, Conv | Dense) and op.product is None and op.acc is None and op.out is None
 
 
 def _encoded(op: Op, new: Op) -> Op:

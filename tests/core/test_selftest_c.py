@@ -1,4 +1,4 @@
-"""`edgec verify --self-test` of C artefacts: faults in the running program are caught and named; blindness is noticed."""
+"""`edgec verify --self-test` of C artefacts: faults in the running program are caught, blindness is noticed."""
 
 from __future__ import annotations
 
