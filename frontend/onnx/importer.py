@@ -329,7 +329,8 @@ class Importer:
                 produced = tuple(_in_onnx_type(node, i, v) for i, v in enumerate(settled))
                 if node.op_type in MOVES:
                     self.aliases[node.item.outputs[0]] = node.input_name(0)
-        spend(sum(value.size for value in made) if known else 0)
+        if known and node.op_type != "Constant":  # which the file holds
+            spend(sum(value.size for value in made))
         for index, name in enumerate(node.item.outputs):
             if name and index >= len(produced):
                 node.unsupported(f"output {index} ({name!r}) is not supported")

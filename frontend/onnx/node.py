@@ -266,7 +266,8 @@ class Node:
             self.malformed(f"{what} has a negative dimension in {list(sizes)}")
         if size > MAX_ELEMENTS:
             self.unsupported(f"{what} has {size} elements", why=f"the limit is {MAX_ELEMENTS}")
-        if not made and all(v is None or isinstance(v, np.ndarray) for v in self.values):
+        known = all(v is None or isinstance(v, np.ndarray) for v in self.values) and self.op_type != "Constant"
+        if known and not made:
             try:
                 afford(size)
             except FormatError as error:
