@@ -33,7 +33,12 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name, families_of(target.options) if target is not None else ())
+    schedule = scheduled(
+        graph,
+        name,
+        families_of(target.options) if target is not None else (),
+        str(options.get("functions") or "single"),
+    )
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
