@@ -322,7 +322,7 @@ def _halos(layers: Iterable[Layer]) -> dict[Op, tuple[tuple[int, int, int, int],
     """How much padding the convolutions that read a tensor want around it, and the code that stands there."""
     found: dict[Op, tuple[tuple[int, int, int, int], int]] = {}
     for layer in layers:
-        pads = layer.window[3]
+        pads = layer.halo
         if any(pads):
             known, _ = found.get(layer.op.x, ((0, 0, 0, 0), 0))
             most = (max(known[0], pads[0]), max(known[1], pads[1]), max(known[2], pads[2]), max(known[3], pads[3]))
