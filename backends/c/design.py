@@ -38,6 +38,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         name,
         families_of(target.options) if target is not None else (),
         str(options.get("functions") or "single"),
+        str(options.get("winograd") or "auto"),
     )
     sources = Sources(schedule, name)
     model = sources.model_source()

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgec.backends.c.family import Family, matched, other
+from edgec.backends.c.family import Family, matched, other, sized
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.single import without_integers
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import room_of
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, before, channels_last, dense, image, moved
 from edgec.formats import F16, F32, TensorType, TupleType
@@ -181,9 +182,11 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), functions: str = "single") -> Schedule:
+def scheduled(
+    graph: Graph, name: str, families: Sequence[Family] = (), functions: str = "single", winograd: str = "auto"
+) -> Schedule:
     """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
-    precision of exp, tanh and the like where only floats depend on them."""
+    precision of exp, tanh and the like where only floats depend on them, `winograd` one of `edgec.options.WINOGRAD`."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -195,6 +198,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), function
     direct = _direct(graph, outputs)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
+    chosen = sized(chosen, winograd, room_of(graph, len(groups)))
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
