@@ -20,6 +20,7 @@ from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.taps import TapTile as ByteTaps
 from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon.depthwise import NeonWindow
@@ -215,8 +216,10 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         mcu.dsp(found, layer, x, y)
     elif step.family.guard == "MVE":
         mcu.mve(found, layer, x, y)
-    elif layer.depthwise:
+    elif layer.depthwise and ByteWindow.can(layer, y):
         _windows(found, schedule, layer, y, "dot" if dot else "neon")
+    elif layer.depthwise:
+        _byte_taps(found, layer, x, y, dot)
     elif dot:
         _tiles(found, layer, x, y)
     else:
@@ -380,6 +383,25 @@ def _windows(found: Counter[str], schedule: Schedule, layer: ByteLayer, y: View,
     found[f"{family}_row"] += done
 
 
+def _byte_taps(found: Counter[str], layer: ByteLayer, x: View, y: View, dot: bool) -> None:
+    """Depthwise windows tap by tap, in vector instructions."""
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, _, _, _, taps = ByteTaps.walk(layer, x)
+    for block in ByteTaps.blocks(layer, ByteTaps.block(places)):
+        assert issubclass(block.tile, ByteTaps)
+        pieces = tap_rows * -(-taps // block.tile.DEPTH)
+        sums = tap_rows * taps * -(-block.vectors // 2) + pieces * block.vectors
+        for count, n in split(places, ByteTaps.most_places(taps, block.vectors)):
+            tiles, family = rows * n, "dot" if dot else "neon"
+            found["taps"] += tiles * count * sums
+            found["taps_load"] += tiles * tap_rows * taps * (count + 1)
+            found["taps_run"] += tiles * tap_rows
+            found["taps_tile"] += tiles
+            found[f"{family}_rescale"] += tiles * count * _rescaling(layer, block.vectors)
+            found[f"{family}_line"] += rows
+            found[f"{family}_call"] += 1
+
+
 def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     if layer.winograd is not None:
         found["neon_winograd"] += round(layer.winograd.instructions)
@@ -444,4 +466,4 @@ def _held(blocks: Sequence[Block], block: Block, taps: int, turns: int) -> bool:
 def _rescaling(layer: ByteLayer, vectors: int) -> int:
     """Vector instructions of `tiles.finished` for one place."""
     clamp = 2 if (layer.lo, layer.hi) != (-128, 127) else 0
-    return vectors * (2 if layer.common_shift else 3) + -(-vectors // 2) * 2 + clamp + 1
+    return vectors * (6 if layer.even else 2 if layer.common_shift else 3) + -(-vectors // 2) * 2 + clamp + 1

@@ -122,7 +122,7 @@ def chain(channels: int, outputs: int, height: int, width: int, small: bool = Fa
 
 
 def portable(channels: int, size: int, kernel: int, groups: int) -> Layer:
-    """A convolution that only portable code does."""
+    """A convolution in groups that only portable code does, or a large depthwise window."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
         w = _codes(rng, channels, channels // groups, kernel, kernel)
@@ -341,12 +341,16 @@ GRAPHS: dict[str, list[Layer]] = {
         depthwise(128, 6, 6, relu=False), depthwise(240, 4, 4), depthwise(160, 6, 6, 2), depthwise(64, 12, 12, 2),
         depthwise(80, 3, 3), depthwise(32, 30, 30, 2, relu=False),
     ],
+    "taps": [
+        portable(16, 12, 5, 16), portable(48, 8, 5, 48), portable(32, 10, 7, 32), portable(64, 6, 5, 64),
+        portable(8, 20, 5, 8),
+    ],
     "dense": [
         dense(512, 96), dense(160, 128), dense(128, 96), dense(96, 8), dense(8, 96), dense(144, 512, relu=False),
         dense(48, 10, relu=False), dense(200, 2, relu=False), dense(64, 16),
     ],
     "others": [
-        portable(16, 12, 5, 16), portable(48, 8, 5, 48), portable(32, 12, 3, 2), portable(64, 6, 1, 4),
+        portable(32, 12, 3, 2), portable(64, 6, 1, 4), portable(24, 8, 5, 3), portable(48, 7, 3, 4),
         residual(16, 28), residual(48, 10), residual(64, 6),
         average(48, 20, 6), average(96, 6, 6), average(240, 4, 4), average(64, 10, 8), average(128, 7, 7),
         average(64, 5, 5), average(32, 8, 12), average(192, 3, 3), largest(16, 24), largest(48, 8),
