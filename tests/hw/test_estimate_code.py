@@ -147,6 +147,36 @@ def test_work_of_dot_product_code_is_counted_as_it_is_written() -> None:
     assert found["dot_rescale"] == 2 * 100 * (4 * 2 + 4 + 1)
 
 
+def _floats(channels: int, filters: int, size: int, kernel: int, groups: int) -> Graph:
+    rng = np.random.default_rng(1)
+    x = Input("x", type=TensorType(F32, (1, size, size, channels)))
+    y: Op = Relu(Transpose(x, (0, 3, 1, 2)), loc=("first",))
+    shape = (filters, channels // groups, kernel, kernel)
+    w = Constant(rng.standard_normal(shape).astype(np.float32), type=TensorType(F32, shape))
+    y = Conv(y, w, pads=(kernel // 2,) * 4, groups=groups, loc=("conv",))
+    return Graph("t", (x,), (("y", Transpose(y, (0, 2, 3, 1))),))
+
+
+def test_work_of_vector_code_of_floats_is_counted_as_it_is_written() -> None:
+    found = _plan(_floats(16, 32, 10, 1, 1)).kernels[1].work
+    # two blocks of 16 channels; 100 places in a row, five at a time; four numbers a piece, two pieces a turn
+    assert found["float"] == 2 * 20 * 16 * 5 * 4 == 16 * 32 * 100 / 4
+    assert found["float_four"] == 2 * 20 * 16 and found["float_load"] == 2 * 20 * 5 * 4
+    assert found["float_turn"] == 2 * 20 * 2 and found["float_call"] == 2 and "float_idle" not in found
+    found = _plan(_floats(8, 8, 12, 3, 8)).kernels[1].work
+    # two blocks of four channels; three rows at a time, which have five rows of x
+    assert found["float_window"] == 2 * 12 * 12 * 9 and found["float_chain"] == 2 * 4 * 12 * 9 * (8 - 3)
+    assert found["float_column"] == 2 * 4 * 5 * (12 + 2)
+    # five places in every row: compilers unroll the loop
+    found = _plan(_floats(8, 8, 5, 3, 8)).kernels[1].work
+    assert found["float_chain"] == 2 * 5 * 9 * ((8 - 2 * 3) + (8 - 2 * 2))
+
+
+def test_weights_that_compilers_hold_are_counted() -> None:
+    assert _plan(_network(16, 16)).kernels[1].work["dot_held"] == 20 * 4 * 4
+    assert "dot_held" not in _plan(_network(16, 32)).kernels[1].work  # two blocks: a function with other weights
+
+
 def test_work_of_portable_code_leaves_out_taps_beyond_the_margin() -> None:
     found = _plan(_network(kernel=3), load_target("host")).kernels[1].work
     places = (3 * 10 - 2) ** 2

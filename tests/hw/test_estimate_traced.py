@@ -110,3 +110,22 @@ def test_the_static_estimate_is_near_the_traced_one() -> None:
     ratio = traced.totals["energy_uj"].nominal / traced.totals["latency_us"].nominal
     assert ratio == pytest.approx(target.constant("power.active_mw").nominal * 1e-3)
     assert np.isclose(traced.totals["cycles"].nominal, sum(r.figures["cycles"].nominal for r in traced.rows))
+
+
+def test_kept_traces_are_those_of_the_same_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need("qemu-aarch64", "aarch64-linux-gnu-gcc")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench" / "arm"))
+    import traces  # pyright: ignore[reportMissingImports]
+
+    asked: list[str] = []
+
+    def executed(plan: object, core: str) -> list[tuple[Block, ...]]:
+        asked.append(core)
+        return [(Block(0, len(asked), 4, 4 * ADD),)]
+
+    monkeypatch.setattr(traces, "executed", executed)
+    file = tmp_path / "traces.json"
+    first = traces.Traces(file).cycles(_plan(_network()), "cortex-a76")
+    assert traces.Traces(file).cycles(_plan(_network()), "cortex-a76") == first and len(asked) == 1
+    assert traces.Traces(file).cycles(_plan(_network(filters=16)), "cortex-a76") == [pytest.approx(2 * first[0])]
+    assert traces.Traces(file).cycles(_plan(_network()), "cortex-a78") != first and len(asked) == 3
