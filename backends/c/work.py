@@ -61,6 +61,8 @@ SUMS = 8
 """As many sums of binary32: two multiply-adds begin in a cycle, and each takes four."""
 FREE = 8
 """Sums of a tile of pairs that stay in registers around a loop, beside what is multiplied."""
+MOST_IN_REGISTERS = 64
+"""Channels whose sums compilers keep in registers."""
 MOST_SCALAR = 16
 """Numbers of a loop that compilers make a vector loop of: fewer are done one by one."""
 MOST_UNROLLED = 8
@@ -110,8 +112,10 @@ def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
         if isinstance(op, Rnn | Gru | Lstm):
             _gates(found, op, single)
     elif isinstance(op, AvgPool):
-        found["number_sum" if op.x.format.is_float else "pool"] += _visited(op)
-        found["mean"] += size
+        visited, result = ("number_sum", "number_mean") if op.x.format.is_float else ("pool", "mean")
+        wide = "_wide" * (op.shape[1] > MOST_IN_REGISTERS)
+        found[visited + wide] += _visited(op)
+        found[result + wide] += size
     elif isinstance(op, MaxPool):
         found["number_max" if op.x.format.is_float else "max"] += _visited(op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
