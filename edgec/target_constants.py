@@ -53,7 +53,7 @@ WORK = {
     "single": "an exponential in single precision, or what takes as long",
     "single_few": "the same in a loop too short for vectors",
     "copy": "an element copied into scratch memory",
-    "clear": "a byte of scratch memory set before",
+    "clear": "a byte of scratch memory or of a margin set before",
     "dot": "a dot-product instruction of 16 bytes",
     "dot_idle": "a sum by which those under way fall short of four, which leave no instruction waiting",
     "dot_load": "a vector load of dot-product code",

@@ -98,6 +98,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         y = schedule.views[step.result]
         if any(y.buffer.halo):
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
+            found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
         for op in step.ops:
             _portable(found, op, step.result.tensor.size, op in schedule.single)
     return {kind: float(count) for kind, count in found.items() if count}
