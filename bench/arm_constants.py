@@ -44,9 +44,12 @@ Row = tuple[str, str, float, dict[str, float]]
 
 
 def fitted(rows: list[Row]) -> dict[str, float]:
-    """One price for each kind, none negative: those of portable code first, then those that only vector code has."""
+    """One price for each kind, none negative: those of elementwise steps and the like first, then those that portable
+    products have besides, which compilers make vector code of or not, then those that only vector code has."""
     vectors = [row for row in rows if any(kind.startswith(VECTOR) for kind in row[3])]
-    prices = _fitted([row for row in rows if row not in vectors], {})
+    products = [row for row in rows if row not in vectors and any(kind.startswith("mac_") for kind in row[3])]
+    prices = _fitted([row for row in rows if row not in vectors and row not in products], {})
+    prices |= _fitted(products, {kind: price for kind, price in prices.items() if kind != "tap"})
     return prices | _fitted(vectors, prices)
 
 

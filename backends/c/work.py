@@ -35,6 +35,7 @@ from edgec.backends.c.vector.tile import LANES, Block
 from edgec.backends.c.view import View
 from edgec.formats import F32, TensorType
 from edgec.ops import (
+    Add,
     ArgMax,
     AvgPool,
     Conv,
@@ -45,6 +46,7 @@ from edgec.ops import (
     Lstm,
     MatMul,
     MaxPool,
+    Mul,
     Normalize,
     Op,
     Quantize,
@@ -52,6 +54,7 @@ from edgec.ops import (
     Requantize,
     Rnn,
     Softmax,
+    Sub,
     Unary,
 )
 
@@ -135,7 +138,8 @@ def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
         found["rescale"] += size
         found["element"] += size
     elif isinstance(op, ELEMENTWISE):
-        found["number_op" if op.operands[0].format.is_float else "element"] += size
+        number = "number_add" if isinstance(op, Add | Sub | Mul) else "number_op"
+        found[number if op.operands[0].format.is_float else "element"] += size
 
 
 def _moved(found: Counter[str], tensors: Iterable[Op], by_elements: bool = True) -> None:

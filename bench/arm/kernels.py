@@ -121,12 +121,12 @@ def chain(channels: int, outputs: int, height: int, width: int, small: bool = Fa
     return make
 
 
-def portable(channels: int, size: int, kernel: int, groups: int) -> Layer:
-    """A convolution in groups that only portable code does, or a large depthwise window."""
+def grouped(channels: int, size: int, kernel: int, groups: int, batch: int = 1) -> Layer:
+    """A convolution in groups; of a batch, only portable code does it."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
         w = _codes(rng, channels, channels // groups, kernel, kernel)
-        x = _input((1, channels, size, size), name)
+        x = _input((batch, channels, size, size), name)
         y = Conv(x, w, pads=(kernel // 2,) * 4, groups=groups, loc=(name,))
         return _rescaled(rng, y, name, True)
 
@@ -195,9 +195,10 @@ def float_conv(
     relu: bool = True,
     groups: int = 1,
     dilation: int = 1,
+    batch: int = 1,
 ) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
-        x = _input((1, inputs, height, width), name, None)
+        x = _input((batch, inputs, height, width), name, None)
         x = x.operands[0] if inputs < 4 else x
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
         pads = tuple(dilation * (k // 2) for k in sides) * 2
@@ -341,16 +342,21 @@ GRAPHS: dict[str, list[Layer]] = {
         depthwise(128, 6, 6, relu=False), depthwise(240, 4, 4), depthwise(160, 6, 6, 2), depthwise(64, 12, 12, 2),
         depthwise(80, 3, 3), depthwise(32, 30, 30, 2, relu=False),
     ],
+    "portable": [
+        grouped(16, 8, 3, 1, 2), grouped(24, 6, 5, 3, 2), grouped(40, 6, 1, 1, 2), grouped(32, 7, 3, 32, 2),
+        grouped(8, 12, 3, 1, 2), float_conv(16, 24, 7, 7, 3, batch=2), float_conv(40, 32, 6, 6, 1, batch=2),
+        float_conv(24, 24, 6, 8, 5, groups=3, batch=2), float_conv(8, 16, 10, 10, 3, 2, batch=2),
+    ],
     "taps": [
-        portable(16, 12, 5, 16), portable(48, 8, 5, 48), portable(32, 10, 7, 32), portable(64, 6, 5, 64),
-        portable(8, 20, 5, 8),
+        grouped(16, 12, 5, 16), grouped(48, 8, 5, 48), grouped(32, 10, 7, 32), grouped(64, 6, 5, 64),
+        grouped(8, 20, 5, 8),
     ],
     "dense": [
         dense(512, 96), dense(160, 128), dense(128, 96), dense(96, 8), dense(8, 96), dense(144, 512, relu=False),
         dense(48, 10, relu=False), dense(200, 2, relu=False), dense(64, 16),
     ],
     "others": [
-        portable(32, 12, 3, 2), portable(64, 6, 1, 4), portable(24, 8, 5, 3), portable(48, 7, 3, 4),
+        grouped(32, 12, 3, 2), grouped(64, 6, 1, 4), grouped(24, 8, 5, 3), grouped(48, 7, 3, 4),
         residual(16, 28), residual(48, 10), residual(64, 6),
         average(48, 20, 6), average(96, 6, 6), average(240, 4, 4), average(64, 10, 8), average(128, 7, 7),
         average(64, 5, 5), average(32, 8, 12), average(192, 3, 3), largest(16, 24), largest(48, 8),
