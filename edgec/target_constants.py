@@ -52,6 +52,11 @@ WORK = {
     "dot_call": "a call of dot-product code",
     "dot_column": "a column of 16 channels interleaved for a depthwise window",
     "dot_row": "a row of a depthwise window begun",
+    "matrix": "a matrix product of bytes of two vectors",
+    "matrix_load": "a vector loaded or sorted for those",
+    "matrix_rescale": "a vector instruction that rescales, saturates or stores their sums",
+    "matrix_run": "a run of bytes begun in code with matrix products",
+    "matrix_tile": "a tile of such code",
     "neon_pair": "an instruction of a tile that multiplies pairs, as the code generator counts them",
     "neon_lane": "an instruction of a tile that multiplies by lanes",
     "neon_winograd": "an instruction of Winograd's method",
@@ -141,6 +146,7 @@ OPTIONS: dict[str, Known] = {
     "core": Known("", 1, 1, "1: the name of the target is that of a core that C code is compiled for"),
     "cache_kib": Known("KiB", 1, 1 << 20, "last cache in front of dynamic memory; none: all memory is on the chip"),
     "dotprod": Known("", 0, 1, "1: the core has the 8-bit dot products of Armv8.2-A"),
+    "i8mm": Known("", 0, 1, "1: the core has the matrix products of bytes of Armv8.6-A"),
     "neon": Known("", 0, 1, "1: the core has the vector instructions of 64-bit Armv8.0-A"),
 }
 

@@ -10,6 +10,7 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import steps as fp32
+from edgec.backends.c.i8mm import steps as i8mm
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
@@ -35,7 +36,9 @@ class Family:
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
+_I8MM = "defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8)"
 FAMILIES = (
+    Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
     Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace),

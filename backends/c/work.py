@@ -18,16 +18,17 @@ from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
+from edgec.backends.c.i8mm.tile import MatrixTile
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
-from edgec.backends.c.vector.dense import geometry, split
+from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.depthwise import firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
-from edgec.backends.c.vector.tile import LANES
+from edgec.backends.c.vector.tile import LANES, split
 from edgec.backends.c.view import View
 from edgec.formats import TensorType
 from edgec.ops import (
@@ -176,7 +177,9 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         return
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
-    if layer.depthwise:
+    if step.family.guard == "I8MM":
+        _matrices(found, layer, x, y)
+    elif layer.depthwise:
         _windows(found, layer, y, "dot" if dot else "neon")
     elif dot:
         _tiles(found, layer, x, y)
@@ -257,6 +260,21 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["dot_turn"] += tiles * taps * (run // 16 // whole if whole else 0)
             found["dot_run"] += tiles * taps
             found["dot_tile"] += tiles
+
+
+def _matrices(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    taps, words = tap_rows * columns, -(-run // 8)
+    for block in MatrixTile.blocks(layer, MatrixTile.block(places)):
+        for count, n in MatrixTile.split(places, run, block.vectors):
+            tiles, pairs = rows * n, -(-count // 2)
+            found["matrix"] += tiles * taps * words * pairs * 2 * block.vectors
+            found["matrix_load"] += tiles * taps * words * (2 * pairs + 2 * block.vectors)
+            found["matrix_rescale"] += tiles * pairs * (2 * _rescaling(layer, block.vectors) + 2)
+            found["matrix_run"] += tiles * taps
+            found["matrix_tile"] += tiles
+            found["dot_call"] += rows
 
 
 def _rescaling(layer: ByteLayer, vectors: int) -> int:

@@ -24,13 +24,6 @@ def geometry(layer: Layer, x: View, y: View) -> tuple[int, int, int, int, int, i
     return rows, places, row, place, y.strides[2], y.strides[3]
 
 
-def split(places: int, most: int) -> list[tuple[int, int]]:
-    """(places, tiles) that cover a row, of nearly equal size."""
-    count = -(-places // most)
-    small, more = divmod(places, count)
-    return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
-
-
 def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, family: type[Tile]) -> list[str]:
     """Statements that compute a layer from x at `base`, with the tiles of a family."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
@@ -60,7 +53,7 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
             x_at += first
         calls = []
         done = 0
-        for count, n in split(places, tiles.most_places(run, one.vectors)):
+        for count, n in tiles.split(places, run, one.vectors):
             whole = tiles.turn(pieces, count * one.vectors)
             tile = tiles(count, one.vectors, one.count, whole=whole, loop=pieces > whole, rest=rest, **kind)
             add(constants, tile.name, tile.function())
