@@ -2,7 +2,8 @@
 
 The A cores from A55 to X1 are Armv8.2-A with half precision and dot products, none with i8mm. QEMU 7.2 models one of
 them, Cortex-A76, which runs the code of all four: counts are architectural, they depend on the instructions and not on
-the core. A510 and A710 are Armv9-A with i8mm, and vectors of 128 bits in SVE. Sources: GCC 12 and LLVM manuals for `-mcpu`; `qemu-aarch64 -cpu help`, `qemu-system-arm -machine help`.
+the core. A510 and A710 are Armv9-A with i8mm, and vectors of 128 bits in SVE. Sources: GCC 12 and LLVM
+manuals for `-mcpu`; `qemu-aarch64 -cpu help`, `qemu-system-arm -machine help`.
 """
 
 from __future__ import annotations

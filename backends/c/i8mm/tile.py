@@ -20,7 +20,7 @@ MOST_PAIRS = {4: 3, 3: 3, 2: 4, 1: 6}
 
 
 class MatrixTile(ByteTile):
-    """The rest of a run is counted in words of eight bytes. Of an odd number of places the last is a pair with itself."""
+    """The rest of a run is counted in words of eight bytes. Of an odd number of places the last is with itself."""
 
     FAMILY = "matrix"
 
