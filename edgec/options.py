@@ -25,7 +25,8 @@ class Options:
     as in a recipe file). `constant_sharing` says what outputs of constant weights share in RTL (docs/constants.md).
     `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
     `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
-    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs.
+    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `threads` for how many
+    large steps of C code are split (docs/c.md).
     """
 
     name: str | None = None
@@ -49,6 +50,7 @@ class Options:
     max_area_kge: float | None = None
     harden: str | None = None
     ranking: str | None = None
+    threads: int | None = None
     golden: int = 64
     seed: int = 0
 
@@ -78,6 +80,7 @@ class Options:
         check(self.clock_mhz is None or 0 < self.clock_mhz < 1e5, "clock_mhz", "between 0 and 100000")
         check(self.max_area_kge is None or 0 < self.max_area_kge < math.inf, "max_area_kge", "positive and finite")
         check(1 <= self.golden <= 1_000_000, "golden", "between 1 and 1000000")
+        check(self.threads is None or 1 <= self.threads <= 64, "threads", "between 1 and 64")
         hardening = parse_hardening(self.harden)
         hardening.check(self.weights == "loaded")
         if hardening.budget is not None and self.ranking is None:

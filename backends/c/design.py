@@ -32,7 +32,8 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name, families_of(target.options) if target is not None else ())
+    families = families_of(target.options) if target is not None else ()
+    schedule = scheduled(graph, name, families, int(options.get("threads", 1)))
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
@@ -117,6 +118,7 @@ def interface(schedule: Schedule, sources: Sources, core: str | None) -> dict[st
     return {
         "name": sources.name,
         "core": core,
+        "threads": schedule.threads,
         "header": f"include/{sources.name}.h",
         "files": [f"src/{sources.name}.c", f"src/{sources.name}_constants.c"],
         "inputs": [argument(n, v, sources.inputs[n]) for n, v in schedule.inputs.items()],

@@ -14,8 +14,10 @@ import numpy as np
 
 from edgec.backends.c.family import Family, matched
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
+from edgec.backends.c.pieces import LARGE, Pieces, part, pieces_of
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
+from edgec.backends.c.vector.winograd import SIDE
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
 from edgec.formats import F16, F32, TensorType, TupleType
 from edgec.graph import Graph
@@ -103,6 +105,9 @@ class Step:
     scratch: Buffer | None = None
     """Its memory: the copy, then from byte `work` on what the code needs besides."""
     work: int = 0
+    pieces: Pieces | None = None
+    """How vector code does the step in pieces, each with `room` bytes of the memory behind byte `work`."""
+    room: int = 0
 
     def __post_init__(self) -> None:
         self.results = self.results or self.ops[-1:]
@@ -133,6 +138,7 @@ class Schedule:
     inputs: dict[str, View] = field(default_factory=dict)
     outputs: dict[str, View] = field(default_factory=dict)
     copies: tuple[tuple[View, View], ...] = ()
+    threads: int = 1
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -175,8 +181,9 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code."""
+def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), threads: int = 1) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, and large layers
+    are done in pieces for `threads`."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -220,26 +227,44 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
             buffer = Buffer(f"t{len(steps)}", "arena", op.format, room(op.type, bool(families)))
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
         if op in chosen and suits(chosen[op][1], views[op]):
-            _vectorised(step, *chosen[op], views)
+            _vectorised(step, *chosen[op], views, threads)
         steps.append(step)
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
-    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, threads)
 
 
-def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:
+def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View], threads: int) -> None:
     """Let vector code do a step, with the memory that it needs."""
     step.layer, step.family = layer, family
     x = views[layer.op.x]
     step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
-    work = family.workspace(layer, views[step.result])
+    y = views[step.result]
+    if threads > 1 and weight(step) > LARGE:
+        step.pieces = pieces_of(layer, y, threads, SIDE if family.workspace(layer, y) else 1)  # whole patches
+    if step.pieces is None:
+        work = family.workspace(layer, y)
+    else:
+        most = max(family.workspace(*part(step.pieces, k, layer, y)) for k in range(step.pieces.count))
+        step.room = -(-most // ALIGNMENT) * ALIGNMENT
+        work = step.room * step.pieces.count
     if work:
         fmt = layer.op.x.format
         step.scratch = Buffer("scratch", "arena", fmt, -(-(step.work + work) // fmt.dtype.itemsize))
     elif step.copy is not None:
         step.scratch = step.copy.buffer
+
+
+def weight(step: Step) -> float:
+    """Instructions that a step takes, roughly."""
+    anchor = step.anchor
+    if isinstance(anchor, Conv | Dense):
+        return anchor.tensor.size * anchor.terms / (8 if step.layer is not None else 1)
+    if isinstance(anchor, MatMul):
+        return anchor.tensor.size * anchor.x.shape[-1]
+    return 4.0 * max((op.tensor.size for op in (*step.results, *step.reads)), default=0)
 
 
 def room(kind: TensorType, vector: bool) -> int:
