@@ -25,8 +25,8 @@ class Options:
     as in a recipe file). `constant_sharing` says what outputs of constant weights share in RTL (docs/constants.md).
     `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
     `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
-    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `threads` for how many
-    large steps of C code are split (docs/c.md).
+    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `threads` for how
+    many large steps of C code are split (docs/c.md).
     """
 
     name: str | None = None
