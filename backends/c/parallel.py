@@ -37,9 +37,10 @@ def vector_pieces(schedule: Schedule, step: Step, constants: Constants) -> list[
     """Statements of piece `piece` in vector code."""
     layer, family, pieces = step.layer, step.family, step.pieces
     assert layer is not None and family is not None and pieces is not None
-    x, y = schedule.views[layer.op.x], schedule.views[step.result]
     source = "x0" if step.copy is None else "scratch"
-    x = x if step.copy is None else step.copy
+    x = layer.image(schedule.views[layer.op.x]) if step.copy is None else step.copy
+    y = layer.image(schedule.views[step.result])
+    assert x is not None and y is not None
     lines = [f"const {ctype(x.buffer.format)} *from = {source};"]
     if step.room:
         width = x.buffer.format.dtype.itemsize

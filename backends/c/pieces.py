@@ -1,6 +1,6 @@
 """Large steps in pieces that threads may run at the same time: every piece writes results of its own.
 
-Vector code does rows of an image in each piece, or of a single place channels: a piece is a smaller layer. Plain code
+Vector code does rows of an image in each piece, or of a single row channels: a piece is a smaller layer. Plain code
 takes its share of the outermost loop (`shared`).
 """
 
@@ -37,8 +37,9 @@ class Pieces:
 
 
 def pieces_of(layer: Layer, y: View, threads: int, rows_together: int) -> Pieces | None:
-    """The pieces of a layer that vector code does, of a multiple of so many rows; None where there is but one."""
-    rows = len(y.shape) == 4 and y.shape[2] * y.shape[3] > 1
+    """The pieces of a layer that vector code does, with the result [1, C, H, W], of a multiple of so many rows; None
+    where there is but one."""
+    rows = y.shape[2] > 1
     if not rows and layer.depthwise:
         return None
     size = y.shape[2] if rows else len(layer.weights)
@@ -53,7 +54,6 @@ def part(pieces: Pieces, index: int, layer: Layer, y: View) -> tuple[Layer, View
     size = pieces.last if index == pieces.count - 1 else pieces.size
     if pieces.rows:
         return layer, dataclasses.replace(y, shape=(*y.shape[:2], size, *y.shape[3:]))
-    axis = 1 if len(y.shape) == 4 else len(y.shape) - 1
     first, outputs = pieces.size * index, len(layer.weights)
     fields = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}
     chosen = {
@@ -61,10 +61,9 @@ def part(pieces: Pieces, index: int, layer: Layer, y: View) -> tuple[Layer, View
         for name, value in fields.items()
         if isinstance(value, np.ndarray) and value.shape[:1] == (outputs,)
     }
-    shape = tuple(size if a == axis else n for a, n in enumerate(y.shape))
-    return dataclasses.replace(layer, **chosen), dataclasses.replace(
-        y, shape=shape, offset=y.offset + first * y.strides[axis]
-    )
+    shape = (y.shape[0], size, *y.shape[2:])
+    to = dataclasses.replace(y, shape=shape, offset=y.offset + first * y.strides[1])
+    return dataclasses.replace(layer, **chosen), to
 
 
 def shared(lines: Sequence[str], count: int) -> list[str] | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgec.backends.c.family import Family, matched
+from edgec.backends.c.family import Family, matched, recurrent
+from edgec.backends.c.fp32.recurrent import room as recurrent_room
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.pieces import LARGE, Pieces, part, pieces_of
 from edgec.backends.c.vector.layer import Layer
@@ -205,7 +206,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), threads:
             continue
         if not isinstance(op.type, TensorType):
             taken = {o: outputs[n] for o, n in direct.items()}
-            steps.append(_several(graph, op, len(steps), views, taken, bool(families)))
+            steps.append(_several(graph, op, len(steps), views, taken, families))
             continue
         if isinstance(op, Constant):
             number = sum(v.buffer.place == "constant" for v in views.values())
@@ -241,7 +242,8 @@ def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View],
     step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
-    y = views[step.result]
+    y = layer.image(views[step.result])
+    assert y is not None  # `suits`
     if threads > 1 and weight(step) > LARGE:
         step.pieces = pieces_of(layer, y, threads, SIDE if family.workspace(layer, y) else 1)  # whole patches
     if step.pieces is None:
@@ -273,10 +275,11 @@ def room(kind: TensorType, vector: bool) -> int:
 
 
 def _several(
-    graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View], vector: bool
+    graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View], families: Sequence[Family]
 ) -> Step:
     """The step of an op with several results. What nobody takes has a place too, which its code may need."""
     assert isinstance(op.type, TupleType)
+    vector = bool(families)
     taken: dict[int, list[Op]] = {}
     for user in graph.ops:
         if isinstance(user, Get) and user.x is op:
@@ -298,7 +301,11 @@ def _several(
         results.append(gets[0])
     reads = tuple(o for o in dict.fromkeys(op.operands) if not isinstance(o, Constant))
     step = Step((op,), f"s{number:02d}_{op.mnemonic}", tuple(results), reads)
-    if isinstance(op, Gru) and op.rb is None:  # update gates, and states times reset gates, of one sequence
+    step.family = recurrent(families, op)
+    if step.family is not None:
+        assert isinstance(op, RECURRENT)
+        step.scratch = Buffer("scratch", "arena", F32, recurrent_room(op))
+    elif isinstance(op, Gru) and op.rb is None:  # update gates, and states times reset gates, of one sequence
         units = op.h.shape[1]
         fmt = op.h.format if op.h.format != F16 else F32
         step.scratch = Buffer("scratch", "arena", fmt, 2 * units)
