@@ -89,6 +89,29 @@ def test_pieces_backwards(core: str, threads: int) -> None:
     assert found is None, found
 
 
+@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a710"])
+def test_rows_and_sequences(core: str) -> None:
+    """Their pieces are channels: 37 rows of a dense layer, and a convolution along 90 places."""
+    need("aarch64-linux-gnu-gcc", "qemu-aarch64")
+    rng = np.random.default_rng(8)
+    rows, sequence = inp(BYTE, 1, 37, 64, name="rows"), inp(BYTE, 1, 24, 90, name="sequence")
+    w, b = const(WEIGHT, rng.integers(-127, 128, (72, 64))), integers(rng.integers(-9000, 9000, 72), bits=32)
+    out = Quantizer(BYTE, "half_up", "saturate")
+    outputs: list[Op] = [Requantize(Dense(rows, w, b), integers([1 << 17]), integers([27]), None, out)]
+    w = const(WEIGHT, rng.integers(-127, 128, (40, 24, 5)))
+    y = Conv(sequence, w, integers(rng.integers(-9000, 9000, 40), bits=32), pads=(2, 2))
+    outputs.append(Requantize(y, integers([1 << 17]), integers([27]), None, out))
+    graph = graph_of(*outputs)
+    made = plan(graph, load_target(core), {"name": "t", "threads": 3})
+    memory = made.interface["memory"]
+    assert split(made) == {"dense", "conv"}
+    assert memory["arena_bytes"] <= 1.02 * memory["arena_lower_bound"]
+    codes = random_frames(graph, 2, 3)
+    result = run_plan(made, codes, core=core, compiler="gcc")
+    found = first_difference(reference(graph, codes), result.layers, result.outputs)
+    assert found is None, found
+
+
 def test_floats_do_not_depend_on_threads() -> None:
     need("aarch64-linux-gnu-gcc", "qemu-aarch64")
     graph = floats()
