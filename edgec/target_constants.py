@@ -148,6 +148,7 @@ OPTIONS: dict[str, Known] = {
     "cache_kib": Known("KiB", 1, 1 << 20, "last cache in front of dynamic memory; none: all memory is on the chip"),
     "dotprod": Known("", 0, 1, "1: the core has the 8-bit dot products of Armv8.2-A"),
     "i8mm": Known("", 0, 1, "1: the core has the matrix products of bytes of Armv8.6-A"),
+    "fp16fml": Known("", 0, 1, "1: the core multiplies halves and adds to binary32 (FEAT_FHM, Armv8.2-A)"),
     "neon": Known("", 0, 1, "1: the core has the vector instructions of 64-bit Armv8.0-A"),
 }
 

@@ -295,7 +295,7 @@ class Sources:
         ]
         head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
-        head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies)]
+        head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies, self.name)]
         shared = self.constants.function_lines()
         if shared:
             any_of = " || ".join(map(self.guard, self.schedule.families))

@@ -8,6 +8,8 @@ from typing import Any
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
+from edgec.backends.c.fp16 import match as fp16_match
+from edgec.backends.c.fp16 import steps as fp16
 from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.recurrent import can as can_recur
@@ -39,11 +41,14 @@ class Family:
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
+_FML = "defined(__ARM_NEON) && defined(__ARM_FEATURE_FP16_FML)"
 _I8MM = "defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8)"
 FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
+    Family(("fp16fml",), "FML", _FML, fp16.matched_long, fp16.body_long, fp16.workspace),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp16_match.matched, fp16.body, fp16.workspace),
     Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
 )
 """The first that can do a step does it."""

@@ -12,6 +12,8 @@ import math
 from collections import Counter
 
 from edgec.backends.c.dot.tiles import DotTile
+from edgec.backends.c.fp16.long import LongTile
+from edgec.backends.c.fp16.match import HalfLayer
 from edgec.backends.c.fp32 import recurrent
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.depthwise import FloatWindow
@@ -178,10 +180,11 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     else:
         x = layer.image(x)
     assert x is not None and y is not None
+    assert step.family is not None
     if isinstance(layer, FloatLayer):
-        _floats(found, layer, x, y)
+        _floats(found, layer, x, y, step.family.guard == "FML")
         return
-    assert isinstance(layer, ByteLayer) and step.family is not None
+    assert isinstance(layer, ByteLayer)
     dot = step.family.guard == "DOT"
     if step.family.guard == "I8MM":
         _matrices(found, layer, x, y)
@@ -193,8 +196,13 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         _neon(found, layer, x, y)
 
 
-def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
-    """Multiply-adds of binary32, and what loads and stores around them."""
+def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool) -> None:
+    """Multiply-adds of binary32, and what loads and stores around them; conversions of halves, which `long` products do
+    without, count as loads and stores."""
+    halves = isinstance(layer, HalfLayer)
+    numbers_at_once = (8 if long else 2) if halves else 4  # of a place, by one load or conversion
+    vectors_at_once = (2 if long else 2 / 3) if halves else 1
+    store = 2 if halves else 1
     if layer.depthwise and FloatWindow.can(layer):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
         blocks = len(firsts(len(layer.weights), FloatWindow.BLOCK))
@@ -203,24 +211,23 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
         found["float"] += blocks * places * window.rows * window.columns
         for together, count in split(y.shape[2], FloatWindow.most_rows(layer)):
             rows = window.rows + window.down * (together - 1)
-            found["float_load"] += blocks * count * rows * window.advance * places // y.shape[2]
-        found["float_store"] += blocks * places
+            found["float_load"] += store * blocks * count * rows * window.advance * places // y.shape[2]
+        found["float_store"] += store * blocks * places
         found["float_call"] += blocks
     elif not layer.depthwise and fp32.by_winograd(layer, y):
         found["float_winograd"] += round(float_winograd_cost(layer, y))
     else:
         rows, places, *_ = geometry(layer, x, y)
         tap_rows, columns, run = runs(layer)
-        tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
+        tile: type[FloatTile] = TapTile if layer.depthwise else LongTile if long else FloatTile
         numbers = tap_rows * columns * (1 if layer.depthwise else run)
         for block in tile.blocks(layer, tile.block(places)):
             for count, n in split(places, tile.most_places(run, block.vectors)):
                 tiles = rows * n
                 found["float"] += tiles * numbers * count * block.vectors
-                found["float_load"] += (
-                    tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
-                )
-                found["float_store"] += tiles * count * block.vectors
+                of_x = count * store if layer.depthwise else -(-count // numbers_at_once)
+                found["float_load"] += round(tiles * numbers * (block.vectors / vectors_at_once + of_x))
+                found["float_store"] += store * tiles * count * block.vectors
                 found["float_call"] += rows
                 found["float_tile"] += tiles * (1 + tap_rows * columns)
 

@@ -70,8 +70,10 @@ def _finish(op: Dense | Conv, total: np.ndarray, frac: int | None, bias: np.ndar
 @evaluates(Dense)
 def dense(op: Dense, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
     if op.format.is_float:
+        x, w, b = (o.astype(np.float32) if o is not None and o.dtype == np.float16 else o for o in (x, w, b))
+        assert x is not None and w is not None
         y = np.matmul(x, w[0].T if w.shape[0] == 1 else np.swapaxes(w, -1, -2))
-        return y if b is None else y + align(b, len(op.shape))
+        return (y if b is None else y + align(b, len(op.shape))).astype(op.format.dtype)  # halves are rounded once
     levels_x = frame_levels(x, op.x)
     levels_w = frame_levels(w, op.w)
     if w.shape[0] != 1:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from edgec.backends.c.constants import Constants
 
+LOAD_HALF = """\
+static inline float32x4_t @load_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+"""
+STORE_HALF = """\
+static inline void @store_half(uint16_t *p, float32x4_t v) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+"""
 STORE_WORD = "static inline void @store_word(int8_t *p, int32_t v) { memcpy(p, &v, 4); }\n"
 LOAD_FOUR = """\
 #if defined(__clang__) || !defined(__GNUC__) || __GNUC__ < 10
@@ -38,6 +44,10 @@ def add(constants: Constants, name: str, text: str) -> None:
     constants.function("noinline", NOINLINE)
     if "@store_word(" in text:
         constants.function("store_word", STORE_WORD)
+    if "@load_half(" in text:
+        constants.function("load_half", LOAD_HALF)
+    if "@store_half(" in text:
+        constants.function("store_half", STORE_HALF)
     if "FENCE_" in text:
         constants.function("fence", FENCE)
     if "LOAD_FOUR_(" in text:

@@ -1,0 +1,17 @@
+"""Winograd's F(4 x 4, 3 x 3) for halves, in binary32: the transformed weights too, or their rounding would be seen."""
+
+from __future__ import annotations
+
+from edgec.backends.c.fp32.winograd import FloatWinograd
+
+
+class HalfWinograd(FloatWinograd):
+    """Halves are converted before they are transformed, and results are rounded."""
+
+    FAMILY = "half_winograd"
+    TYPES = ("uint16_t", "float", "float")
+    BYTES = (2, 4, 4)
+    STORE = "@store_half"
+
+    def load(self, pointer: str) -> str:
+        return f"@load_half({pointer})"
