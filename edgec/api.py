@@ -124,6 +124,8 @@ def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
             raise EdgecError("E0204", "--cut-float-tail needs a pipeline with integer-io", why=target.passes)
         at = [s.name for s in steps].index("integer-io")
         steps.insert(at + 1, make_step("cut-float-tail", {}))
+    if options.precision == "fp16":
+        steps.append(make_step("to-half", {}))
     if options.numerics != "exact":
         steps.append(make_step("numerics", {"profile": options.numerics}))
     return tuple(steps)

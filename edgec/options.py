@@ -26,7 +26,7 @@ class Options:
     `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
     `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
     registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `threads` for how
-    many large steps of C code are split (docs/c.md).
+    many large steps of C code are split (docs/c.md), `precision` fp16 turns what is binary32 into half precision.
     """
 
     name: str | None = None
@@ -51,6 +51,7 @@ class Options:
     harden: str | None = None
     ranking: str | None = None
     threads: int | None = None
+    precision: str | None = None
     golden: int = 64
     seed: int = 0
 
@@ -81,6 +82,7 @@ class Options:
         check(self.max_area_kge is None or 0 < self.max_area_kge < math.inf, "max_area_kge", "positive and finite")
         check(1 <= self.golden <= 1_000_000, "golden", "between 1 and 1000000")
         check(self.threads is None or 1 <= self.threads <= 64, "threads", "between 1 and 64")
+        check(self.precision in (None, "fp16"), "precision", "fp16")
         hardening = parse_hardening(self.harden)
         hardening.check(self.weights == "loaded")
         if hardening.budget is not None and self.ranking is None:

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 
 from edgec.backends.c.dot.tiles import DotTile
+from edgec.backends.c.fp16 import steps as fp16
 from edgec.backends.c.fp16.long import LongTile
 from edgec.backends.c.fp16.match import HalfLayer
 from edgec.backends.c.fp32 import recurrent
@@ -214,7 +215,7 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool
             found["float_load"] += store * blocks * count * rows * window.advance * places // y.shape[2]
         found["float_store"] += store * blocks * places
         found["float_call"] += blocks
-    elif not layer.depthwise and fp32.by_winograd(layer, y):
+    elif not layer.depthwise and (fp16 if halves else fp32).by_winograd(layer, y):
         found["float_winograd"] += round(float_winograd_cost(layer, y))
     else:
         rows, places, *_ = geometry(layer, x, y)

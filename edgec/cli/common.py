@@ -79,6 +79,9 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--compress", metavar="FILE", help="Recipe of weight formats per layer (TOML)."),
         click.option("--calibration", metavar="FILE", help="Real input values (.npz, .npy) for quantisation."),
         click.option("--input-format", metavar="FORMAT", help="Format of float inputs that the model leaves open."),
+        click.option(
+            "--precision", type=click.Choice(["fp16"]), help="Turn binary32 into half precision. [the model's]"
+        ),
         click.option("--strip-softmax", is_flag=True, default=None, help="Leave out a final softmax."),
         click.option("--cut-float-tail", is_flag=True, default=None, help="Leave a floating-point end to the host."),
         click.option("--passes", metavar="PIPELINE", help="Replace the whole pipeline."),

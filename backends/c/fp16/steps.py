@@ -23,12 +23,19 @@ def body(layer: FloatLayer, x: View, y: View, constants: Constants, base: str, w
         if HalfWindow.can(layer):
             return depthwise(layer, x, y, constants, base, HalfWindow)
         return dense(layer, x, y, constants, base, HalfTapTile)
-    if fp32.by_winograd(layer, y):
+    if by_winograd(layer, y):
         return winograd(HalfWinograd.of(layer), layer, x, y, constants, base, work)
     return dense(layer, x, y, constants, base, HalfTile)
 
 
-workspace = fp32.workspace  # the numbers of patches are binary32
+def workspace(layer: FloatLayer, y: View) -> int:
+    """Bytes of memory that the body needs beside a copy of x."""
+    return HalfWinograd.workspace(layer) if by_winograd(layer, y) else 0
+
+
+def by_winograd(layer: FloatLayer, y: View) -> bool:
+    """Whether Winograd's method can do a layer and takes fewer instructions."""
+    return fp32.by_winograd(layer, y, HalfWinograd)
 
 
 def matched_long(ops: tuple[Op, ...]) -> FloatLayer | None:
@@ -39,6 +46,6 @@ def matched_long(ops: tuple[Op, ...]) -> FloatLayer | None:
 
 def body_long(layer: FloatLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`, on a core with FMLAL."""
-    if fp32.by_winograd(layer, y):
+    if by_winograd(layer, y):
         return body(layer, x, y, constants, base, work)
     return dense(layer, x, y, constants, base, LongTile)

@@ -41,6 +41,10 @@ class HalfTile(Halves, FloatTile):
 
     FAMILY = "half"
 
+    @classmethod
+    def turn(cls, pieces: int, sums: int) -> int:
+        return min(pieces, 1)  # of more, Clang converts ahead, and lacks registers for it
+
 
 class HalfTapTile(Halves, TapTile):
     """Depthwise convolutions."""

@@ -11,6 +11,7 @@ class HalfWinograd(FloatWinograd):
     FAMILY = "half_winograd"
     TYPES = ("uint16_t", "float", "float")
     BYTES = (2, 4, 4)
+    MOST_BYTES = 1 << 18  # eight times as many as the weights themselves, which are halves to save memory
     STORE = "@store_half"
 
     def load(self, pointer: str) -> str:

@@ -31,9 +31,9 @@ def workspace(layer: FloatLayer, y: View) -> int:
     return FloatWinograd.workspace(layer) if by_winograd(layer, y) else 0
 
 
-def by_winograd(layer: FloatLayer, y: View) -> bool:
+def by_winograd(layer: FloatLayer, y: View, method: type[FloatWinograd] = FloatWinograd) -> bool:
     """Whether Winograd's method can do a layer and takes fewer instructions."""
-    if not FloatWinograd.can(layer, y):
+    if not method.can(layer, y):
         return False
     direct = math.prod(y.shape) * math.prod(layer.weights.shape[1:]) / 3.2
     return cost(layer, y) < direct
