@@ -1,6 +1,8 @@
-"""Re-encodes tensors of unsigned bytes inside a network as signed ones: the same values, codes 128 less.
+"""Re-encodes tensors of unsigned bytes and 16-bit numbers inside a network as signed ones.
 
-Vector code for processors multiplies signed bytes by signed bytes. Nothing is rounded anew, and the borders of the
+The same values, codes 128 or 32768 less.
+
+Vector code for processors multiplies signed numbers by signed numbers. Nothing is rounded anew, and the borders of the
 network keep their formats: an unsigned input is re-encoded by a `Requantize` of its own, which moves codes only.
 """
 
@@ -13,11 +15,10 @@ from edgec.pipeline import Context
 
 THROUGH = (Relu, Clip, MaxPool, Reshape, Slice, Transpose)
 """Ops whose results are codes of their operand."""
-MIDDLE = 128
 
 
 def apply(graph: Graph, context: Context) -> Graph:
-    """`graph` with signed bytes between its layers."""
+    """`graph` with signed numbers between its layers."""
     outputs = {op for _, op in graph.outputs}
 
     def wanted(op: Op) -> bool:
@@ -52,10 +53,12 @@ def apply(graph: Graph, context: Context) -> Graph:
 
 
 def _unsigned(fmt: Format) -> bool:
-    """Bytes without a sign, of one scale."""
-    return isinstance(fmt, Affine) and fmt.base == Integer(8, signed_=False) and fmt.axis is None
+    """Bytes or 16-bit numbers without a sign, of one scale."""
+    unsigned = (Integer(8, signed_=False), Integer(16, signed_=False))
+    return isinstance(fmt, Affine) and fmt.base in unsigned and fmt.axis is None
 
 
 def _signed(fmt: Format) -> Format:
     assert isinstance(fmt, Affine)
-    return Affine(Integer(8), fmt.scale, tuple(z - MIDDLE for z in fmt.zero_point))
+    middle = 1 << (fmt.bits - 1)
+    return Affine(Integer(fmt.bits), fmt.scale, tuple(z - middle for z in fmt.zero_point))

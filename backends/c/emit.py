@@ -16,6 +16,7 @@ from edgec.backends.c.fp32.recurrent import body as recurrent_body
 from edgec.backends.c.pieces import LARGE, SHARED, shared
 from edgec.backends.c.schedule import Schedule, Step, weight
 from edgec.backends.c.vector.place import copied as copied_operand
+from edgec.backends.c.vector.place import fill
 from edgec.backends.c.view import Buffer, View
 from edgec.backends.c.writer import Writer, copied
 from edgec.formats import FormatError
@@ -140,15 +141,14 @@ def filled(y: View) -> list[str]:
     channels, width = y.shape[1], y.shape[-1]
     height, row = (y.shape[2], y.strides[2]) if len(y.shape) == 4 else (1, 0)
     _, left, _, right = y.buffer.halo
-    size = y.buffer.format.dtype.itemsize  # memset counts bytes: a wider code than those of one byte is 0
-    code = y.buffer.fill
-    lines = [f"  memset(y, {code}, {y.offset * size});"] if y.offset else []
+    size, code = y.buffer.format.dtype.itemsize, y.buffer.fill
+    lines = ["  " + fill("y", code, y.offset, size)] if y.offset else []
     gap, start = (left + right) * channels, y.offset + width * channels
     if gap and height > 1:
-        inside = f"    memset(y + {start} + r * {row}, {code}, {gap * size});"
+        inside = "    " + fill(f"y + {start} + r * {row}", code, gap, size)
         lines += [f"  for (int32_t r = 0; r < {height - 1}; r++) {{", inside, "  }"]
     behind = y.offset + (height - 1) * row + width * channels
-    return [*lines, f"  memset(y + {behind}, {code}, {(y.buffer.elements - behind) * size});"]
+    return [*lines, "  " + fill(f"y + {behind}", code, y.buffer.elements - behind, size)]
 
 
 def comment(text: str) -> str:

@@ -15,6 +15,8 @@ from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.recurrent import can as can_recur
 from edgec.backends.c.i8mm import steps as i8mm
 from edgec.backends.c.int8 import match as int8_match
+from edgec.backends.c.int16 import match as int16_match
+from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
@@ -47,6 +49,7 @@ FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
+    Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace),
     Family(("fp16fml",), "FML", _FML, fp16.matched_long, fp16.body_long, fp16.workspace),
     Family(("neon", "dotprod"), "NEON", _NEON, fp16_match.matched, fp16.body, fp16.workspace),
     Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),

@@ -81,7 +81,7 @@ WITH_EPILOGUE = (
 SPATIAL = (Conv, ConvTranspose, MaxPool, AvgPool)
 """Ops whose results lie channels last."""
 RECURRENT = (Rnn, Gru, Lstm)
-VECTORS = (np.int8, np.float16, np.float32)
+VECTORS = (np.int8, np.int16, np.float16, np.float32)
 """Types of tensors that vector code reads."""
 
 

@@ -25,6 +25,8 @@ from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.i8mm.tile import MatrixTile
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int16.match import WordLayer
+from edgec.backends.c.int16.tile import WordTapTile, WordTile
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -185,6 +187,9 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     if isinstance(layer, FloatLayer):
         _floats(found, layer, x, y, step.family.guard == "FML")
         return
+    if isinstance(layer, WordLayer):
+        _words(found, layer, x, y)
+        return
     assert isinstance(layer, ByteLayer)
     dot = step.family.guard == "DOT"
     if step.family.guard == "I8MM":
@@ -231,6 +236,23 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool
                 found["float_store"] += store * tiles * count * block.vectors
                 found["float_call"] += rows
                 found["float_tile"] += tiles * (1 + tap_rows * columns)
+
+
+def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
+    """SMLAL multiplies and adds four numbers of 16 bits, as FMLA does of binary32, and is counted as such."""
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    tile: type[WordTile] = WordTapTile if layer.depthwise else WordTile
+    numbers = tap_rows * columns * (1 if layer.depthwise else run)
+    for block in tile.blocks(layer, tile.block(places)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles = rows * n
+            of_x = count if layer.depthwise else -(-count // 8)
+            found["float"] += tiles * numbers * count * block.vectors
+            found["float_load"] += tiles * numbers * (-(-block.vectors // 2) + of_x)
+            found["float_store"] += tiles * count * block.vectors * (7 if layer.clamp else 5)
+            found["float_call"] += rows
+            found["float_tile"] += tiles * (1 + tap_rows * columns)
 
 
 def _recurrent(found: Counter[str], op: Op) -> None:

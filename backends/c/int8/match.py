@@ -58,28 +58,31 @@ class ByteLayer(Layer):
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
 
-def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
-    """The layer of a step's ops, None where the vector code cannot do it."""
+BYTE = np.dtype(np.int8)
+
+
+def matched(ops: tuple[Op, ...], dtype: np.dtype = BYTE, kind: type[ByteLayer] = ByteLayer) -> ByteLayer | None:
+    """The layer of a step's ops with activations of `dtype`, None where the vector code cannot do it."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
         return None
     rescale = ops[1]
-    if not (_signed_byte(op.x.format) and _signed_byte(rescale.format) and isinstance(op.w, Constant)):
+    if not (_signed(op.x.format, dtype) and _signed(rescale.format, dtype) and isinstance(op.w, Constant)):
         return None
-    if not fits(op) or (isinstance(op, Conv) and not _window_fits(op)):
+    if not fits(op) or (isinstance(op, Conv) and dtype == BYTE and not _window_fits(op)):
         return None
-    sums = _sums(op)
+    sums = _sums(op, dtype)
     scaled = _rescaling(rescale, len(op.w.data))
     bounds = _clamp(ops, rescale)
     if sums is None or scaled is None or bounds is None:
         return None
     weights, bias = sums
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    return ByteLayer(op, weights, bias, *bounds, pad, *scaled, zero)
+    return kind(op, weights, bias, *bounds, pad, *scaled, zero)
 
 
-def _signed_byte(fmt: Format) -> bool:
-    return fmt.dtype == np.int8 and plain(fmt) and fmt.zero_point_array.size == 1
+def _signed(fmt: Format, dtype: np.dtype) -> bool:
+    return fmt.dtype == dtype and plain(fmt) and fmt.zero_point_array.size == 1
 
 
 def _window_fits(op: Conv) -> bool:
@@ -97,11 +100,11 @@ def _depthwise_blocks(op: Conv) -> bool:
     return channels == 8 and horizontal == 1 and width > 1
 
 
-def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
+def _sums(op: Conv | Dense, dtype: np.dtype) -> tuple[NDArray, NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] in `dtype` and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
     assert isinstance(op.w, Constant)
     w = op.w.levels
-    if w.min(initial=0) < -128 or w.max(initial=0) > 127:
+    if w.min(initial=0) < np.iinfo(dtype).min or w.max(initial=0) > np.iinfo(dtype).max:
         return None
     w = weights_of(op, w)
     flat = w.reshape(len(w), -1)
@@ -120,7 +123,7 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
     if most.max(initial=0) >= WORD or np.abs(bias).max(initial=0) >= WORD:
         return None
-    return w.astype(np.int8), bias
+    return w.astype(dtype), bias
 
 
 def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
