@@ -25,8 +25,9 @@ class Options:
     as in a recipe file). `constant_sharing` says what outputs of constant weights share in RTL (docs/constants.md).
     `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
     `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
-    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `threads` for how
-    many large steps of C code are split (docs/c.md), `precision` fp16 turns what is binary32 into half precision.
+    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `functions` the
+    precision in which C code computes exp, tanh and the like where no integer depends on them (docs/numerics.md),
+    `threads` for how many its large steps are split (docs/c.md), `precision` fp16 turns binary32 into half precision.
     """
 
     name: str | None = None
@@ -50,6 +51,7 @@ class Options:
     max_area_kge: float | None = None
     harden: str | None = None
     ranking: str | None = None
+    functions: str = "single"
     threads: int | None = None
     precision: str | None = None
     golden: int = 64
@@ -77,6 +79,7 @@ class Options:
         check(folded or not self.folding, "folding", "left out without mode = folded")
         check(self.weights in ("fixed", "loaded"), "weights", "fixed or loaded")
         check(self.constant_sharing in SHARING, "constant_sharing", " or ".join(SHARING))
+        check(self.functions in ("single", "double"), "functions", "single or double")
         check(self.batch is None or self.batch >= 1, "batch", "at least 1")
         check(self.clock_mhz is None or 0 < self.clock_mhz < 1e5, "clock_mhz", "between 0 and 100000")
         check(self.max_area_kge is None or 0 < self.max_area_kge < math.inf, "max_area_kge", "positive and finite")

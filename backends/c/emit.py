@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgec import __version__
-from edgec.backends.c import half, parallel
+from edgec.backends.c import half, parallel, single
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.family import Family
-from edgec.backends.c.fp32.recurrent import body as recurrent_body
 from edgec.backends.c.pieces import LARGE, SHARED, shared
 from edgec.backends.c.schedule import Schedule, Step, weight
 from edgec.backends.c.vector.place import copied as copied_operand
@@ -71,7 +70,8 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
         if step.layer is not None:
             fast = vector_body(schedule, step, constants)
         else:
-            fast = recurrent_body(writer, step.anchor)  # type: ignore[arg-type]
+            assert step.family is not None and step.anchor is not None
+            fast = step.family.others[type(step.anchor)].body(writer)
         unused = [] if step.scratch is None else ["  (void)scratch;"]
         lines = [f"#if {guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""
@@ -93,7 +93,7 @@ def pieces_count(schedule: Schedule, step: Step, lines: list[str]) -> int:
     """In how many pieces a step is done whose plain code is `lines`."""
     if step.pieces is not None:
         return step.pieces.count
-    plain = step.layer is None and (step.anchor is None or isinstance(step.anchor, SHARED))
+    plain = step.family is None and (step.anchor is None or isinstance(step.anchor, SHARED))
     if schedule.threads == 1 or not plain or weight(step) <= LARGE or shared(lines, schedule.threads) is None:
         return 1
     return schedule.threads
@@ -295,7 +295,8 @@ class Sources:
         ]
         head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
-        head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies, self.name)]
+        helpers = (*half.helpers(bodies, self.name), *single.helpers(bodies))
+        head += [text.replace("@", f"{self.name}_") for text in helpers]
         shared = self.constants.function_lines()
         if shared:
             any_of = " || ".join(map(self.guard, self.schedule.families))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgec.backends.c.constants import Constants
@@ -11,8 +11,10 @@ from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.fp16 import match as fp16_match
 from edgec.backends.c.fp16 import steps as fp16
 from edgec.backends.c.fp32 import match as fp32_match
+from edgec.backends.c.fp32 import matmul as fp32_matmul
+from edgec.backends.c.fp32 import recurrent as fp32_recurrent
 from edgec.backends.c.fp32 import steps as fp32
-from edgec.backends.c.fp32.recurrent import can as can_recur
+from edgec.backends.c.fp32 import transposed as fp32_transposed
 from edgec.backends.c.i8mm import steps as i8mm
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.int16 import match as int16_match
@@ -20,7 +22,7 @@ from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
-from edgec.ops import Gru, Lstm, Op, Rnn
+from edgec.ops import ConvTranspose, Gru, Lstm, MatMul, Op, Rnn
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,20 @@ class Family:
     match: Callable[[tuple[Op, ...]], Layer | None]
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
-    recurrent: bool = False
-    """Whether it does recurrent layers, too."""
+    others: Mapping[type[Op], Any] = field(default_factory=dict)
+    """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
+    `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
+    `body(writer)` writes the statements."""
 
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 _FML = "defined(__ARM_NEON) && defined(__ARM_FEATURE_FP16_FML)"
 _I8MM = "defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8)"
+_FLOATS = {
+    ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
+    Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
+}  # fmt: skip
 FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
@@ -52,7 +60,7 @@ FAMILIES = (
     Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace),
     Family(("fp16fml",), "FML", _FML, fp16.matched_long, fp16.body_long, fp16.workspace),
     Family(("neon", "dotprod"), "NEON", _NEON, fp16_match.matched, fp16.body, fp16.workspace),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, _FLOATS),
 )
 """The first that can do a step does it."""
 
@@ -62,11 +70,10 @@ def families_of(options: Mapping[str, Any]) -> tuple[Family, ...]:
     return tuple(family for family in FAMILIES if any(options.get(option) for option in family.options))
 
 
-def recurrent(families: Sequence[Family], op: Op) -> Family | None:
-    """The family that does a recurrent layer."""
-    if not isinstance(op, Rnn | Gru | Lstm) or not can_recur(op):
-        return None
-    return next((family for family in families if family.recurrent), None)
+def other(families: Sequence[Family], ops: tuple[Op, ...]) -> Family | None:
+    """The family that does a step whose anchor is no convolution or dense layer."""
+    anchor = type(ops[0])
+    return next((f for f in families if anchor in f.others and f.others[anchor].can(ops)), None)
 
 
 def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, Layer] | None:

@@ -15,7 +15,7 @@ from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.fp16 import steps as fp16
 from edgec.backends.c.fp16.long import LongTile
 from edgec.backends.c.fp16.match import HalfLayer
-from edgec.backends.c.fp32 import recurrent
+from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
@@ -30,13 +30,14 @@ from edgec.backends.c.int16.tile import WordTapTile, WordTile
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
+from edgec.backends.c.single import EXPONENTIALS
 from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.depthwise import firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
 from edgec.backends.c.vector.tile import LANES, split
 from edgec.backends.c.view import View
-from edgec.formats import TensorType
+from edgec.formats import F32, TensorType
 from edgec.ops import (
     ArgMax,
     AvgPool,
@@ -83,7 +84,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
     if step.layer is not None:
         _vectors(found, schedule, step, step.layer)
     elif step.family is not None:
-        _recurrent(found, step.ops[0])
+        _others(found, schedule, step)
     else:
         found["step"] += 1
         found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
@@ -92,16 +93,18 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         if any(y.buffer.halo):
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
         for op in step.ops:
-            _portable(found, op, step.result.tensor.size)
+            _portable(found, op, step.result.tensor.size, op in schedule.single)
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _portable(found: Counter[str], op: Op, stored: int) -> None:
+def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
     size = op.tensor.size if isinstance(op.type, TensorType) else stored
     if multiplications(op):
         taps = _taps(op)
         found["tap"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
+        if isinstance(op, Rnn | Gru | Lstm):
+            _gates(found, op, single)
     elif isinstance(op, AvgPool):
         found["pool"] += _visited(op)
         found["mean"] += size
@@ -109,10 +112,13 @@ def _portable(found: Counter[str], op: Op, stored: int) -> None:
         found["max"] += _visited(op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
+    elif isinstance(op, Softmax) and single and not op.log:  # the other three loops take as long as the exponentials
+        found["single"] += 2 * size
+        found["tap"] += 4 * size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; that of the largest, exp(0), is quick
         found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
-        found["double"] += size
+        _function(found, op.function, size, single and op.format == F32)
     elif isinstance(op, Requantize | Quantize | Dequantize):
         found["rescale"] += size
     elif isinstance(op, ELEMENTWISE):
@@ -206,8 +212,6 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool
     """Multiply-adds of binary32, and what loads and stores around them; conversions of halves, which `long` products do
     without, count as loads and stores."""
     halves = isinstance(layer, HalfLayer)
-    numbers_at_once = (8 if long else 2) if halves else 4  # of a place, by one load or conversion
-    vectors_at_once = (2 if long else 2 / 3) if halves else 1
     store = 2 if halves else 1
     if layer.depthwise and FloatWindow.can(layer):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
@@ -223,19 +227,27 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool
     elif not layer.depthwise and (fp16 if halves else fp32).by_winograd(layer, y):
         found["float_winograd"] += round(float_winograd_cost(layer, y))
     else:
-        rows, places, *_ = geometry(layer, x, y)
-        tap_rows, columns, run = runs(layer)
-        tile: type[FloatTile] = TapTile if layer.depthwise else LongTile if long else FloatTile
-        numbers = tap_rows * columns * (1 if layer.depthwise else run)
-        for block in tile.blocks(layer, tile.block(places)):
-            for count, n in split(places, tile.most_places(run, block.vectors)):
-                tiles = rows * n
-                found["float"] += tiles * numbers * count * block.vectors
-                of_x = count * store if layer.depthwise else -(-count // numbers_at_once)
-                found["float_load"] += round(tiles * numbers * (block.vectors / vectors_at_once + of_x))
-                found["float_store"] += store * tiles * count * block.vectors
-                found["float_call"] += rows
-                found["float_tile"] += tiles * (1 + tap_rows * columns)
+        _float_tiles(found, layer, x, y, long)
+
+
+def _float_tiles(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool = False) -> None:
+    halves = isinstance(layer, HalfLayer)
+    numbers_at_once = (8 if long else 2) if halves else 4  # of a place, by one load or conversion
+    vectors_at_once = (2 if long else 2 / 3) if halves else 1
+    store = 2 if halves else 1
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    tile: type[FloatTile] = TapTile if layer.depthwise else LongTile if long else FloatTile
+    numbers = tap_rows * columns * (1 if layer.depthwise else run)
+    for block in tile.blocks(layer, tile.block(places)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles = rows * n
+            of_x = count * store if layer.depthwise else -(-count // numbers_at_once)
+            found["float"] += tiles * numbers * count * block.vectors
+            found["float_load"] += round(tiles * numbers * (block.vectors / vectors_at_once + of_x))
+            found["float_store"] += store * tiles * count * block.vectors
+            found["float_call"] += rows
+            found["float_tile"] += tiles * (1 + tap_rows * columns)
 
 
 def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
@@ -255,7 +267,21 @@ def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
             found["float_tile"] += tiles * (1 + tap_rows * columns)
 
 
-def _recurrent(found: Counter[str], op: Op) -> None:
+def _others(found: Counter[str], schedule: Schedule, step: Step) -> None:
+    op = step.ops[0]
+    if isinstance(op, MatMul):
+        found.update(matmul.counted(op, schedule.views))
+    elif isinstance(op, ConvTranspose):
+        if step.scratch is not None:
+            found["copy"] += op.x.tensor.size
+            found["clear"] += step.scratch.bytes
+        for layer, x, y in transposed.parts(step.ops, schedule.views):
+            _float_tiles(found, layer, x, y)
+    else:
+        _recurrent(found, op, op in schedule.single)
+
+
+def _recurrent(found: Counter[str], op: Op, single: bool) -> None:
     """Vectors times matrices by the tiles of dense layers; then functions, unit by unit."""
     assert isinstance(op, Rnn | Gru | Lstm)
     times, units = op.x.shape[0] * op.x.shape[1], op.h.shape[1]
@@ -267,8 +293,23 @@ def _recurrent(found: Counter[str], op: Op) -> None:
         found["float_call"] += times * -(-vectors // 8)
         found["float_tile"] += times * -(-vectors // 8)
     found["element"] += times * (op.x.shape[2] + 2 * units)
-    functions = {Rnn: 1, Gru: 3, Lstm: 5}[type(op)]
-    found["double"] += times * units * functions
+    _gates(found, op, single)
+
+
+def _gates(found: Counter[str], op: Rnn | Gru | Lstm, single: bool) -> None:
+    """The functions of the gates of all steps."""
+    calls = {Rnn: (1,), Gru: (2, 1), Lstm: (3, 1, 1)}[type(op)]
+    for name, count in zip(op.activations, calls, strict=True):
+        if name in TRANSCENDENTAL:
+            size = op.x.shape[0] * op.x.shape[1] * op.h.shape[1]
+            _function(found, name, size * count, single and op.h.format == F32)
+
+
+def _function(found: Counter[str], name: str, count: int, single: bool) -> None:
+    if single and name in EXPONENTIALS:
+        found["single"] += round(count * EXPONENTIALS[name])
+    else:
+        found["double"] += count
 
 
 def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:

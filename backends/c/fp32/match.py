@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ def matched(ops: tuple[Op, ...], fmt: Format = F32, kind: type[FloatLayer] = Flo
         return None
     if op.b is not None and not (isinstance(op.b, Constant) and op.b.format == fmt):
         return None
-    bounds = _clamp(ops, fmt)
+    bounds = clamp_of(ops, fmt)
     if bounds is None:
         return None
     w = weights_of(op, op.w.data)
@@ -45,7 +46,7 @@ def matched(ops: tuple[Op, ...], fmt: Format = F32, kind: type[FloatLayer] = Flo
     return kind(op, w, np.broadcast_to(bias.astype(np.float32), len(w)), *bounds, 0)
 
 
-def _clamp(ops: tuple[Op, ...], fmt: Format) -> tuple[float, float] | None:
+def clamp_of(ops: Sequence[Op], fmt: Format = F32) -> tuple[float, float] | None:
     """What the clamps behind the sums leave; None for other ops there."""
     lo, hi = -math.inf, math.inf
     for op in ops[1:]:
