@@ -25,8 +25,9 @@ from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.i8mm.tile import MatrixTile
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.int16.match import WordLayer
-from edgec.backends.c.int16.tile import WordTapTile, WordTile
+from edgec.backends.c.int16.wide import WideTile
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -254,15 +255,16 @@ def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
     """SMLAL multiplies and adds four numbers of 16 bits, as FMLA does of binary32, and is counted as such."""
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
-    tile: type[WordTile] = WordTapTile if layer.depthwise else WordTile
+    tile = int16.tile_of(layer)
     numbers = tap_rows * columns * (1 if layer.depthwise else run)
     for block in tile.blocks(layer, tile.block(places)):
         for count, n in split(places, tile.most_places(run, block.vectors)):
             tiles = rows * n
             of_x = count if layer.depthwise else -(-count // 8)
-            found["float"] += tiles * numbers * count * block.vectors
+            wider = 2 / block.tile.TOGETHER if issubclass(block.tile, WideTile) else 0  # additions in 64 bits
+            found["float"] += round(tiles * numbers * count * block.vectors * (1 + wider))
             found["float_load"] += tiles * numbers * (-(-block.vectors // 2) + of_x)
-            found["float_store"] += tiles * count * block.vectors * (7 if layer.clamp else 5)
+            found["float_store"] += tiles * count * block.vectors * ((7 if layer.clamp else 5) + (8 if wider else 0))
             found["float_call"] += rows
             found["float_tile"] += tiles * (1 + tap_rows * columns)
 

@@ -111,12 +111,39 @@ def test_clang_the_portable_code_and_pieces() -> None:
     verify(layers(), NEON, flags=("-DT_PORTABLE",))
 
 
-def test_sums_beyond_32_bits_are_plain_code() -> None:
+def test_sums_in_64_bits() -> None:
+    """As many products as the weights allow are added in 32 bits, -32768 times -32768 among them."""
     rng = np.random.default_rng(6)
-    x = inp(word(0), 1, 600, name="x")
-    w = const(Affine(Integer(16), (0.1,), (0,)), rng.integers(-32767, 32768, (7, 600)))
+    row, image = inp(word(-32768), 1, 603, name="row"), inp(word(77), 1, 13, 9, 8, name="image")
+    outputs: list[Op] = []
+    for most, terms in ((100, 20), (8000, 24), (15000, 20), (30000, 10), (32768, 12)):
+        data = rng.integers(-most, min(most, 32767) + 1, (terms, 603))
+        data[0, :9] = -most
+        w = const(Affine(Integer(16), (0.1,), (0,)), data)
+        b = integers(rng.integers(-(1 << 35), 1 << 35, terms), bits=40)
+        multiplier, shift = rng.integers(1 << 20, 1 << 21, terms), rng.integers(0, 3, terms)
+        multiplier[1], multiplier[2] = 0, -multiplier[2]
+        shift += round(float(np.log2(most * 19000 * 603**0.5 / 16000)) + 20.5)
+        y = Requantize(
+            Dense(row, w, b), integers(multiplier), integers(shift), None, Quantizer(word(3), "half_up", "saturate"), 1
+        )
+        outputs.append(Relu(y) if most == 8000 else y)
+    w = const(Affine(Integer(16), (0.1,), (0,)), rng.integers(-9000, 9001, (21, 13, 3, 3)))
+    y = Requantize(
+        Conv(image, w, pads=(1, 1, 1, 1)), integers([1 << 20]), integers([35]), None,
+        Quantizer(word(-70), "half_up", "saturate"),
+    )  # fmt: skip
+    for core, options in ((NEON, {}), (DOT, {"threads": 3}), (NEON, {"compiler": "zig"})):
+        text = verify(graph_of(*outputs, last(y)), core, **options).files["src/t.c"].decode()
+        assert {f"_g{n}_" for n in (1, 2, 4, 8)} <= set(re.findall(r"t_wide\w+?(_g\d_)", text))
+
+
+def test_wide_depthwise_sums_are_plain_code() -> None:
+    rng = np.random.default_rng(8)
+    x = inp(word(0), 1, 8, 6, 6, name="x")
+    w = const(Affine(Integer(16), (0.1,), (0,)), rng.integers(-32767, 32768, (8, 1, 3, 3)))
     out = Quantizer(word(3), "half_up", "saturate")
-    y = Requantize(Dense(x, w), integers([1 << 20]), integers([45]), None, out)
+    y = Requantize(Conv(x, w, groups=8), integers([1 << 20]), integers([37]), None, out)
     assert "#if T_NEON" not in verify(graph_of(y), NEON).files["src/t.c"].decode()
 
 

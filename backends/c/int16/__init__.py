@@ -1,1 +1,1 @@
-"""Convolutions and dense layers of 16-bit integers in vector code (Armv8.0-A): SMLAL, with sums in 32 bits."""
+"""Convolutions and dense layers of 16-bit integers in vector code (Armv8.0-A): SMLAL."""

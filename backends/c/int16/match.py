@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,14 @@ class WordLayer(ByteLayer):
     """As of bytes, with activations and results of 16 bits; `weights` are int16, whatever the model has."""
 
     LANES = 8
+    MOST = 1 << 46
+    MOST_SHIFT = 48
+
+    @cached_property
+    def wide(self) -> bool:
+        """Whether sums may pass 32 bits."""
+        reach = np.abs(self.weights.astype(np.int64)).reshape(len(self.weights), -1).sum(axis=1) << 15
+        return bool((reach + np.abs(self.bias)).max(initial=0) >= match.WORD)
 
     @property
     def clamp(self) -> str:
@@ -28,6 +37,8 @@ class WordLayer(ByteLayer):
         return 0
 
 
-def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
+def matched(ops: tuple[Op, ...]) -> WordLayer | None:
     """The layer of a step's ops, None where the vector code cannot do it."""
-    return match.matched(ops, np.dtype(np.int16), WordLayer)
+    layer = match.matched(ops, np.dtype(np.int16), WordLayer)
+    assert layer is None or isinstance(layer, WordLayer)
+    return None if layer is None or (layer.depthwise and layer.wide) else layer

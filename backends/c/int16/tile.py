@@ -26,16 +26,21 @@ class WordTile(LaneTile):
         clamp = ["  const int16x4_t low = vdup_n_s16(t->lo), high = vdup_n_s16(t->hi);"] if self.clamp else []
         return ["  const int32x4_t zero = vdupq_n_s32(t->zero);", *clamp]
 
+    def scaled(self, n: int) -> tuple[list[str], str]:
+        """Statements that load what is known of vector n, and the expression of its rescaled sums with the zero point,
+        whose place is written @."""
+        m, r = (f"vld1q_s32(numbers + {LANES * (k * self.vectors + n)})" for k in (1, 2))
+        return [f"const int32x4_t m = {m}, r = {r};"], f"vaddq_s32(vrshlq_s32(vqdmulhq_s32(s@{n}, m), r), zero)"
+
     def finish(self) -> list[str]:
         """Rescales sums, adds the zero point, saturates, clamps and stores."""
         lines = []
         for n in range(self.vectors):
-            m, r = (f"vld1q_s32(numbers + {LANES * (k * self.vectors + n)})" for k in (1, 2))
             count = min(LANES, self.count - LANES * n)
-            lines += ["{", f"  const int32x4_t m = {m}, r = {r};"]
+            held, scaled = self.scaled(n)
+            lines += ["{", *("  " + line for line in held)]
             for i in range(self.places):
-                scaled = f"vaddq_s32(vrshlq_s32(vqdmulhq_s32(s{i}{n}, m), r), zero)"
-                value = f"vqmovn_s32({scaled})"
+                value = f"vqmovn_s32({scaled.replace('s@', f's{i}')})"
                 value = f"vmin_s16(vmax_s16({value}, low), high)" if self.clamp else value
                 to = " + ".join(filter(None, ["y", f"{i} * y_step" * (i > 0), f"{LANES * n}" * (n > 0)]))
                 if count == LANES:
@@ -61,7 +66,7 @@ class WordTapTile(WordTile):
         return 8
 
     @classmethod
-    def packed(cls, w: NDArray[np.int16]) -> NDArray[np.int16]:
+    def packed(cls, w: NDArray) -> NDArray[np.int16]:
         """[rows, columns, channels]."""
         return w.transpose(1, 2, 3, 0)
 

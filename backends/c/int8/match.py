@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,10 @@ class ByteLayer(Layer):
     shift rounds halves up."""
 
     LANES = 16
+    MOST: ClassVar[int] = WORD
+    """What sums have to stay below."""
+    MOST_SHIFT: ClassVar[int] = 32
+    """A shift behind which nothing is left of them."""
 
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
@@ -71,8 +76,8 @@ def matched(ops: tuple[Op, ...], dtype: np.dtype = BYTE, kind: type[ByteLayer] =
         return None
     if not fits(op) or (isinstance(op, Conv) and dtype == BYTE and not _window_fits(op)):
         return None
-    sums = _sums(op, dtype)
-    scaled = _rescaling(rescale, len(op.w.data))
+    sums = _sums(op, dtype, kind.MOST)
+    scaled = _rescaling(rescale, len(op.w.data), kind.MOST_SHIFT)
     bounds = _clamp(ops, rescale)
     if sums is None or scaled is None or bounds is None:
         return None
@@ -100,8 +105,8 @@ def _depthwise_blocks(op: Conv) -> bool:
     return channels == 8 and horizontal == 1 and width > 1
 
 
-def _sums(op: Conv | Dense, dtype: np.dtype) -> tuple[NDArray, NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] in `dtype` and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
+def _sums(op: Conv | Dense, dtype: np.dtype, limit: int) -> tuple[NDArray, NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] in `dtype` and the bias that makes up for the zero point of x; None beyond the limit."""
     assert isinstance(op.w, Constant)
     w = op.w.levels
     if w.min(initial=0) < np.iinfo(dtype).min or w.max(initial=0) > np.iinfo(dtype).max:
@@ -121,12 +126,12 @@ def _sums(op: Conv | Dense, dtype: np.dtype) -> tuple[NDArray, NDArray[np.int64]
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
-    if most.max(initial=0) >= WORD or np.abs(bias).max(initial=0) >= WORD:
+    if most.max(initial=0) >= limit or np.abs(bias).max(initial=0) >= limit:
         return None
     return w.astype(dtype), bias
 
 
-def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+def _rescaling(op: Requantize, channels: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Multiplier and shift of every channel for SQDMULH and SRSHL; None for what these cannot do exactly."""
     if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant) or op.offset is not None:
         return None
@@ -146,7 +151,7 @@ def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArra
     right[multiplier == 0] = 1
     if (right < 1).any() or (np.abs(multiplier << up) >= WORD).any():
         return None
-    return multiplier << up, np.minimum(right, 32)
+    return multiplier << up, np.minimum(right, most)
 
 
 def _clamp(ops: tuple[Op, ...], rescale: Requantize) -> tuple[int, int] | None:
