@@ -47,13 +47,13 @@ def network() -> Graph:
     """Convolutions of all kinds, a residual addition, a pooling, a wide dense layer; 30 rows, not a multiple of 4."""
     rng = np.random.default_rng(4)
     image = inp(BYTE, 1, 3, 30, 34, name="image")
-    x = Relu(layer(rng, image, 32, 3, pad=1))
+    x: Op = Relu(layer(rng, image, 32, 3, pad=1))
     y = layer(rng, x, 32, 3, groups=32, pad=1)
     y = Relu(layer(rng, y, 32, 3, pad=1))
     sixteen = Quantizer(Integer(16), "half_up", "saturate")
     both = [Requantize(o, integers([1 << 20]), integers([12]), None, sixteen) for o in (x, y)]
     out = Quantizer(BYTE, "half_up", "saturate")
-    x = Requantize(Add(*both), integers([3 << 20]), integers([31]), None, out)
+    x = Requantize(Add(both[0], both[1]), integers([3 << 20]), integers([31]), None, out)
     x = MaxPool(x, (5, 5), (5, 5))
     x = layer(rng, Reshape(x, (1, x.tensor.size)), 200)
     return Graph("t", (image,), (("scores", layer(rng, x, 10)),))

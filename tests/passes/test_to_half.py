@@ -88,7 +88,7 @@ def test_sums_of_a_dense_layer_are_rounded_once() -> None:
     x, w, b = (rng.standard_normal(s).astype(np.float16) for s in ((50, 1, 90), (20, 90), (20,)))
     parts = [Constant(a, type=TensorType(F16, a.shape)) for a in (w, (10 * b).astype(np.float16))]
     source = f32("x", 1, 90).replace(type=TensorType(F16, (1, 90)))
-    y: Op = Dense(source, *parts)
+    y: Op = Dense(source, parts[0], parts[1])
     found = run(Graph("g", (source,), (("y", y),)), {"x": x})["y"]
     exact = x.astype(np.float64) @ w.T.astype(np.float64) + parts[1].data.astype(np.float64)
     assert (found == exact.astype(np.float16)).mean() > 0.999
