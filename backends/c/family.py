@@ -8,6 +8,7 @@ from typing import Any
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
+from edgec.backends.c.dsp import steps as dsp
 from edgec.backends.c.fp16 import match as fp16_match
 from edgec.backends.c.fp16 import steps as fp16
 from edgec.backends.c.fp32 import match as fp32_match
@@ -19,6 +20,8 @@ from edgec.backends.c.i8mm import steps as i8mm
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.int16 import match as int16_match
 from edgec.backends.c.int16 import steps as int16
+from edgec.backends.c.mcu import match as mcu_match
+from edgec.backends.c.mve import steps as mve
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
@@ -39,6 +42,8 @@ class Family:
     match: Callable[[tuple[Op, ...]], Layer | None]
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
+    header: str = "arm_neon.h"
+    """What the code includes."""
     others: Mapping[type[Op], Any] = field(default_factory=dict)
     """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
     `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
@@ -49,6 +54,8 @@ _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 _FML = "defined(__ARM_NEON) && defined(__ARM_FEATURE_FP16_FML)"
 _I8MM = "defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8)"
+_DSP = "defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN)"
+_MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
 _FLOATS = {
     ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
     Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
@@ -57,10 +64,12 @@ FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
+    Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
+    Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace),
     Family(("fp16fml",), "FML", _FML, fp16.matched_long, fp16.body_long, fp16.workspace),
     Family(("neon", "dotprod"), "NEON", _NEON, fp16_match.matched, fp16.body, fp16.workspace),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, _FLOATS),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, others=_FLOATS),
 )
 """The first that can do a step does it."""
 

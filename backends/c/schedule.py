@@ -258,7 +258,7 @@ def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View],
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
     y = layer.image(views[step.result])
     assert y is not None  # `suits`
-    if threads > 1 and weight(step) > LARGE:
+    if threads > 1 and weight(step) > LARGE and family.header == "arm_neon.h":  # Cortex-M runs one
         step.pieces = pieces_of(layer, y, threads, SIDE if family.workspace(layer, y) else 1)  # whole patches
     if step.pieces is None:
         work = family.workspace(layer, y)
@@ -329,7 +329,7 @@ def _halos(layers: Iterable[Layer]) -> dict[Op, tuple[tuple[int, int, int, int],
     """How much padding the convolutions that read a tensor want around it, and the code that stands there."""
     found: dict[Op, tuple[tuple[int, int, int, int], int]] = {}
     for layer in layers:
-        pads = layer.window[3]
+        pads = layer.halo
         if any(pads):
             known, _ = found.get(layer.op.x, ((0, 0, 0, 0), 0))
             most = (max(known[0], pads[0]), max(known[1], pads[1]), max(known[2], pads[2]), max(known[3], pads[3]))

@@ -28,6 +28,7 @@ from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.int16.match import WordLayer
 from edgec.backends.c.int16.wide import WideTile
+from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -120,8 +121,11 @@ def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
         found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
         _function(found, op.function, size, single and op.format == F32)
-    elif isinstance(op, Requantize | Quantize | Dequantize):
+    elif isinstance(op, Requantize):
         found["rescale"] += size
+    elif isinstance(op, Quantize | Dequantize):  # the conversion between floats and integers besides
+        found["rescale"] += size
+        found["element"] += size
     elif isinstance(op, ELEMENTWISE):
         found["element"] += size
 
@@ -185,7 +189,7 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
     if step.copy is not None:
         found["copy"] += x.size
-        found["clear"] += step.copy.buffer.bytes
+        found["clear"] += step.copy.buffer.bytes if any(step.copy.buffer.halo) else 0
         x = step.copy
     else:
         x = layer.image(x)
@@ -201,6 +205,10 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     dot = step.family.guard == "DOT"
     if step.family.guard == "I8MM":
         _matrices(found, layer, x, y)
+    elif step.family.guard == "DSP":
+        mcu.dsp(found, layer, x, y)
+    elif step.family.guard == "MVE":
+        mcu.mve(found, layer, x, y)
     elif layer.depthwise:
         _windows(found, layer, y, "dot" if dot else "neon")
     elif dot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -66,15 +67,21 @@ class ByteLayer(Layer):
 BYTE = np.dtype(np.int8)
 
 
-def matched(ops: tuple[Op, ...], dtype: np.dtype = BYTE, kind: type[ByteLayer] = ByteLayer) -> ByteLayer | None:
-    """The layer of a step's ops with activations of `dtype`, None where the vector code cannot do it."""
+def matched(
+    ops: tuple[Op, ...],
+    window_fits: Callable[[Conv], bool] | None = None,
+    dtype: np.dtype = BYTE,
+    kind: type[ByteLayer] = ByteLayer,
+) -> ByteLayer | None:
+    """The layer of a step's ops with activations of `dtype`, None where the vector code cannot do it, for whose windows
+    `window_fits` speaks."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
         return None
     rescale = ops[1]
     if not (_signed(op.x.format, dtype) and _signed(rescale.format, dtype) and isinstance(op.w, Constant)):
         return None
-    if not fits(op) or (isinstance(op, Conv) and dtype == BYTE and not _window_fits(op)):
+    if not fits(op) or (isinstance(op, Conv) and not (window_fits or _window_fits)(op)):
         return None
     sums = _sums(op, dtype, kind.MOST)
     scaled = _rescaling(rescale, len(op.w.data), kind.MOST_SHIFT)

@@ -50,6 +50,11 @@ class Layer:
         top, left, bottom, right = o.pads
         return kernel, _two(o.strides), _two(o.dilations), (top, left, bottom, right)
 
+    @property
+    def halo(self) -> tuple[int, int, int, int]:
+        """The padding that the loops want around x in memory: top, left, bottom, right."""
+        return self.window[3]
+
     def image(self, view: View) -> View | None:
         """The operand or the result as [1, C, H, W]: the rows of a dense layer lie side by side. None where no strides
         say so."""
