@@ -189,3 +189,14 @@ def test_the_example_on_a_core(artefact: Artefact, tmp_path: Path, threads: str)
     app = program(artefact, tmp_path, "cortex-a710", [])
     run = run_aarch64(app, cpu="cortex-a710", args=[threads], count=False)
     assert run.stdout == f"3 frames in {threads} threads, 0 wrong\n".encode()
+
+
+def test_vector_code_of_a_cortex_m_stays_whole() -> None:
+    need("arm-none-eabi-gcc", "qemu-system-arm")
+    graph = graph_of(layer(np.random.default_rng(4), inp(BYTE, 1, 6, 12, 13), 12, 3, pad=1))
+    made = plan(graph, load_target("cortex-m4"), {"name": "t", "threads": 3})
+    assert "#if T_DSP" in made.files["src/t.c"].decode() and not split(made)
+    codes = random_frames(graph, 2, 3)
+    result = run_plan(made, codes, core="cortex-m4", compiler="gcc")
+    found = first_difference(reference(graph, codes), result.layers, result.outputs)
+    assert found is None, found

@@ -10,5 +10,5 @@ class HalfWindow(FloatWindow):
 
     FAMILY = "half_depthwise"
     ELEMENT = "uint16_t"
-    VECTOR = ("float32x4_t", "@load_half", "vdupq_n_f32")
-    STORE = "@store_half"
+    VECTOR = ("float32x4_t", "@load_f16", "vdupq_n_f32")
+    STORE = "@store_f16"

@@ -14,7 +14,7 @@ class Halves:
 
     @staticmethod
     def load(pointer: str) -> str:
-        return f"@load_half({pointer})"
+        return f"@load_f16({pointer})"
 
     @staticmethod
     def loaded(count: int) -> list[str]:
@@ -25,13 +25,13 @@ class Halves:
             both = f"w{k} = vcvt_f32_f16(vget_low_f16(h{k})), w{k + 1} = vcvt_high_f32_f16(h{k})"
             lines.append(f"const float32x4_t {both};")
         if count % 2:
-            lines.append(f"const float32x4_t w{count - 1} = @load_half(w + {LANES * (count - 1)});")
+            lines.append(f"const float32x4_t w{count - 1} = @load_f16(w + {LANES * (count - 1)});")
         return lines
 
     @staticmethod
     def stored(to: str, value: str, count: int) -> list[str]:
         if count == LANES:
-            return [f"@store_half({to}, {value});"]
+            return [f"@store_f16({to}, {value});"]
         lanes = " ".join(f"vst1_lane_u16({to} + {k}, h, {k});" for k in range(count))
         return ["{", f"  const uint16x4_t h = vreinterpret_u16_f16(vcvt_f16_f32({value}));", f"  {lanes}", "}"]
 

@@ -12,7 +12,7 @@ class HalfWinograd(FloatWinograd):
     TYPES = ("uint16_t", "float", "float")
     BYTES = (2, 4, 4)
     MOST_BYTES = 1 << 18  # eight times as many as the weights themselves, which are halves to save memory
-    STORE = "@store_half"
+    STORE = "@store_f16"
 
     def load(self, pointer: str) -> str:
-        return f"@load_half({pointer})"
+        return f"@load_f16({pointer})"

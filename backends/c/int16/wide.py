@@ -38,7 +38,7 @@ class WideTile(WordTile):
         return OF[next(fits, 1)]
 
     @classmethod
-    def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray[np.int64]:
+    def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray:
         table = np.stack([layer.bias, layer.multiplier, -15 - layer.shift])[:, first : first + count]
         return np.pad(table, ((0, 0), (0, count - table.shape[1]))).astype(np.int64)
 

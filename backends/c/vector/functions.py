@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from edgec.backends.c.constants import Constants
 
-LOAD_HALF = """\
-static inline float32x4_t @load_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+LOAD_F16 = """\
+static inline float32x4_t @load_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 """
-STORE_HALF = """\
-static inline void @store_half(uint16_t *p, float32x4_t v) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+STORE_F16 = """\
+static inline void @store_f16(uint16_t *p, float32x4_t v) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
 """
 RESCALED = """\
 /* Sums of up to 47 bits times m, shifted right by 16 more than -r: the low 16 bits of a sum are multiplied apart. */
@@ -54,10 +54,10 @@ def add(constants: Constants, name: str, text: str) -> None:
         constants.function("store_word", STORE_WORD)
     if "@rescaled(" in text:
         constants.function("rescaled", RESCALED)
-    if "@load_half(" in text:
-        constants.function("load_half", LOAD_HALF)
-    if "@store_half(" in text:
-        constants.function("store_half", STORE_HALF)
+    if "@load_f16(" in text:
+        constants.function("load_f16", LOAD_F16)
+    if "@store_f16(" in text:
+        constants.function("store_f16", STORE_F16)
     if "FENCE_" in text:
         constants.function("fence", FENCE)
     if "LOAD_FOUR_(" in text:
