@@ -34,8 +34,8 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     if problems:
         raise EdgecError.of(problems)
     families = families_of(target.options) if target is not None else ()
-    functions = str(options.get("functions") or "single")
-    schedule = scheduled(graph, name, families, functions, int(options.get("threads", 1)))
+    functions, winograd = str(options.get("functions") or "single"), str(options.get("winograd") or "auto")
+    schedule = scheduled(graph, name, families, functions, winograd, int(options.get("threads", 1)))
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.winograd import SIDE
 from edgec.backends.c.view import View
 from edgec.ops import AvgPool, Conv, Dense, MatMul, MaxPool
 
@@ -53,6 +54,8 @@ def part(pieces: Pieces, index: int, layer: Layer, y: View) -> tuple[Layer, View
     """Piece `index`: of rows the layer that makes the first ones, which those of other pieces are like."""
     size = pieces.last if index == pieces.count - 1 else pieces.size
     if pieces.rows:
+        if layer.winograd is not None and size < SIDE:  # no patch fits
+            layer = dataclasses.replace(layer, winograd=None)
         return layer, dataclasses.replace(y, shape=(*y.shape[:2], size, *y.shape[3:]))
     first, outputs = pieces.size * index, len(layer.weights)
     fields = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgec.backends.c.family import Family, matched, other
+from edgec.backends.c.family import Family, matched, other, sized
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.pieces import LARGE, Pieces, part, pieces_of
 from edgec.backends.c.single import without_integers
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import room_of
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.vector.winograd import SIDE
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
@@ -187,11 +188,16 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
 
 
 def scheduled(
-    graph: Graph, name: str, families: Sequence[Family] = (), functions: str = "single", threads: int = 1
+    graph: Graph,
+    name: str,
+    families: Sequence[Family] = (),
+    functions: str = "single",
+    winograd: str = "auto",
+    threads: int = 1,
 ) -> Schedule:
     """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
-    precision of exp, tanh and the like where only floats depend on them. Large layers are done in pieces for
-    `threads`."""
+    precision of exp, tanh and the like where only floats depend on them, `winograd` one of `edgec.options.WINOGRAD`.
+    Large layers are done in pieces for `threads`."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -205,6 +211,7 @@ def scheduled(
         direct.setdefault(op, label)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
+    chosen = sized(chosen, winograd, room_of(graph, len(groups)))
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
@@ -259,7 +266,7 @@ def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View],
     y = layer.image(views[step.result])
     assert y is not None  # `suits`
     if threads > 1 and weight(step) > LARGE and family.header == "arm_neon.h":  # Cortex-M runs one
-        step.pieces = pieces_of(layer, y, threads, SIDE if family.workspace(layer, y) else 1)  # whole patches
+        step.pieces = pieces_of(layer, y, threads, SIDE if layer.winograd is not None else 1)  # whole patches
     if step.pieces is None:
         work = family.workspace(layer, y)
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.vector.functions import add
@@ -31,9 +34,11 @@ def dense(
     family: type[Tile],
     to: str = "y",
     numbers: str = "",
+    stored: Callable[[NDArray], str] | None = None,
 ) -> list[str]:
     """Statements that compute a layer from x at `base`, with the tiles of a family, and store at `to`. What is known of
-    every channel is a constant, unless `numbers` says where one number for each lies."""
+    every channel is a constant, unless `numbers` says where one number for each lies. Weights in the order of a family
+    are constants, too, unless `stored` says where they lie."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     _, _, (dy, dx), _ = layer.window
@@ -47,7 +52,8 @@ def dense(
     for block in family.blocks(layer, family.block(places)):
         groups.setdefault((block.count, block.tile), []).append(block)
     for (_, tiles), group in groups.items():
-        weights = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True)
+        ordered = np.concatenate([b.weights.ravel() for b in group])
+        weights = constants.array(ordered, as_is=True) if stored is None else stored(ordered)
         known = numbers or constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         one = group[0]
         pieces, rest = tiles.pieces(run)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgec.backends.c.vector.order import Order
 from edgec.backends.c.view import View, reshaped
 from edgec.ops import Conv, Dense
 
@@ -16,7 +17,7 @@ from edgec.ops import Conv, Dense
 @dataclass(frozen=True, eq=False)
 class Layer:
     """`weights` [O, kH, kW, C / groups], `bias` [O]; results are clamped to lo..hi. `pad` is the code that stands for
-    zero around x."""
+    zero around x. `winograd`: how Winograd's method does it, where it does."""
 
     LANES: ClassVar[int]
     """Elements of a vector of x."""
@@ -27,6 +28,7 @@ class Layer:
     lo: float
     hi: float
     pad: int
+    winograd: Order | None = field(default=None, kw_only=True)
 
     @property
     def clamp(self) -> str:
