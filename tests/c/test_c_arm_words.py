@@ -40,8 +40,8 @@ def rescaled(rng: np.random.Generator, y: Conv | Dense, own: bool, clamp: str) -
         shift += rng.integers(0, 3, len(shift))
         multiplier[rng.integers(len(multiplier))] = 0
     out = Quantizer(word(int(rng.integers(-9000, 9000))), "half_up", "saturate")
-    y = Requantize(y, integers(multiplier), integers(shift), None, out, axis)
-    return Relu(y) if clamp == "relu" else Clip(y, -20.0, 31.5) if clamp == "clip" else y
+    z = Requantize(y, integers(multiplier), integers(shift), None, out, axis)
+    return Relu(z) if clamp == "relu" else Clip(z, -20.0, 31.5) if clamp == "clip" else z
 
 
 def layer(
