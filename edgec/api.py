@@ -127,7 +127,8 @@ def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
     if options.precision == "fp16":
         steps.append(make_step("to-half", {}))
     if options.numerics != "exact":
-        steps.append(make_step("numerics", {"profile": options.numerics}))
+        at = next((i for i, s in enumerate(steps) if s.name == "signed-bytes"), len(steps))  # which changes formats
+        steps.insert(at, make_step("numerics", {"profile": options.numerics}))
     return tuple(steps)
 
 

@@ -302,9 +302,10 @@ class Sources:
             head += [*self.vector_headers(), *shared]
         if any(made.pieces > 1 for made in self.functions):
             head += [*parallel.PIECES.replace("@", self.name).splitlines(), ""]
-        if "memset(" in bodies or any(" memcpy(" in text for text in shared):
+        run = self.run()
+        if "memset(" in bodies or any("memcpy(" in text for text in (bodies, *shared, *run)):
             head[4:4] = ["#include <string.h>"]
-        return "\n".join([*head, bodies, "", *self.run(), ""])
+        return "\n".join([*head, bodies, "", *run, ""])
 
     def vector_headers(self) -> list[str]:
         """What vector code includes, under the guards of its families."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from edgec.backends.c.constants import Constants
@@ -54,6 +55,7 @@ class Family:
     `body(writer)` writes the statements."""
 
 
+_BYTES = partial(int8_match.matched, even=True, grouped=True)
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 _FML = "defined(__ARM_NEON) && defined(__ARM_FEATURE_FP16_FML)"
@@ -66,8 +68,8 @@ _FLOATS = {
 }  # fmt: skip
 FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
-    Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
-    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, neon.orders),
+    Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace),
+    Family(("neon",), "NEON", _NEON, _BYTES, neon.body, neon.workspace, neon.orders),
     Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace),

@@ -49,7 +49,7 @@ def test_drawn_layers(seed: int, core: str) -> None:
 @pytest.mark.parametrize("core", [DOT, NEON, FML])
 def test_every_kernel(core: str) -> None:
     made = verify(every_kernel(F16), core)
-    assert steps(made) == (15, 15)
+    assert steps(made) == (17, 17)
     found = set(re.findall(r"\bt_(half(?:_depthwise|_taps|_winograd|_long)?)_[0-9][a-z0-9_]+\(", source(made)))
     found |= set(re.findall(r"\bt_(half_winograd)_", source(made)))
     dense = "half_long" if core == FML else "half"

@@ -6,6 +6,7 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot.depthwise import DotWindow
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.taps import TapTile
 from edgec.backends.c.vector.dense import dense
 from edgec.backends.c.vector.depthwise import depthwise
 from edgec.backends.c.view import View
@@ -14,7 +15,9 @@ from edgec.backends.c.view import View
 def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
-        return depthwise(layer, x, y, constants, base, DotWindow)
+        if DotWindow.can(layer, y):
+            return depthwise(layer, x, y, constants, base, DotWindow)
+        return dense(layer, x, y, constants, base, TapTile)
     return dense(layer, x, y, constants, base, DotTile)
 
 

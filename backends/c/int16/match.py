@@ -39,6 +39,6 @@ class WordLayer(ByteLayer):
 
 def matched(ops: tuple[Op, ...]) -> WordLayer | None:
     """The layer of a step's ops, None where the vector code cannot do it."""
-    layer = match.matched(ops, lambda _: True, np.dtype(np.int16), WordLayer)
+    layer = match.matched(ops, dtype=np.dtype(np.int16), kind=WordLayer)
     assert layer is None or isinstance(layer, WordLayer)
     return None if layer is None or (layer.depthwise and layer.wide) else layer

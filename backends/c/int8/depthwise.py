@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgec.backends.c.int8.finish import finished
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.vector.depthwise import Window
+from edgec.backends.c.view import View
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,21 @@ class ByteWindow(Window):
     FACTS = ("window", ", the zero point and the clamp", "  int16_t zero;\n  int8_t lo, hi;\n")
 
     shift: int
+    even: bool
+
+    @classmethod
+    def can(cls, layer: ByteLayer, y: View) -> bool:
+        """Whether a layer has such a window, and 16 channels or two neighbouring places of 8 fill its lanes."""
+        kernel, strides, dilations, _ = layer.window
+        if kernel != (3, 3) or dilations != (1, 1):
+            return False
+        if len(layer.weights) >= cls.BLOCK:
+            return strides[1] in (1, 2)
+        return len(layer.weights) == 8 and strides[1] == 1 and y.shape[3] > 1
 
     @classmethod
     def of(cls, layer: ByteLayer, advance: int, together: int) -> ByteWindow:
-        return cls(3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift)
+        return cls(3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift, layer.even)
 
     @classmethod
     def facts(cls, layer: ByteLayer) -> list[str]:
@@ -39,7 +51,7 @@ class ByteWindow(Window):
         return np.stack([layer.bias, layer.shared, -layer.shift]).astype(np.int32)[:, channels]
 
     def special(self) -> str:
-        return f"_s{self.shift}" * (self.shift > 0)
+        return "_even" * self.even + f"_s{self.shift}" * (self.shift > 0)
 
     def held(self) -> list[str]:
         clamp = ["  const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []
@@ -52,5 +64,5 @@ class ByteWindow(Window):
     def place(self, order: list[int]) -> list[str]:
         sums = [f"int32x4_t s{n} = vld1q_s32(numbers + {4 * n});" for n in range(4)]
         m, r = ([f"vld1q_s32(numbers + {base + 4 * n})" for n in range(4)] for base in (16, 32))
-        done = finished([f"s{n}" for n in range(4)], m, r, self.shift, bool(self.clamp), [("y", 16)])
+        done = finished([f"s{n}" for n in range(4)], m, r, self.shift, bool(self.clamp), [("y", 16)], self.even)
         return [*sums, *self.multiplied(order), *done]

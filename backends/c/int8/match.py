@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from edgec.backends.c.codes import plain
 from edgec.backends.c.vector.layer import Layer, fits, weights_of
 from edgec.formats import Format
-from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
+from edgec.ops import Cast, Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
 
 WORD = 1 << 31
 SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
@@ -25,7 +24,7 @@ class ByteLayer(Layer):
     """A convolution or dense layer as integers: y = clamp(((x . w + bias) * multiplier) >> (31 + shift) + zero).
 
     `weights` are int8; `bias`, `multiplier`, `shift` [O] int32 for codes of x without their zero point subtracted; the
-    shift rounds halves up."""
+    shift rounds halves up. Where `even` is set it rounds them to even, and is by `shift` alone."""
 
     LANES = 16
     MOST: ClassVar[int] = WORD
@@ -36,6 +35,7 @@ class ByteLayer(Layer):
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     zero: int
+    even: bool = False
 
     @property
     def clamp(self) -> str:
@@ -48,7 +48,7 @@ class ByteLayer(Layer):
 
         Few different ones, so that layers share code: the multipliers of such a layer are those of `shared`."""
         for shift in SHIFTS:
-            if self._fits(shift):
+            if not self.even and self._fits(shift):
                 return shift
         return 0
 
@@ -69,56 +69,53 @@ BYTE = np.dtype(np.int8)
 
 def matched(
     ops: tuple[Op, ...],
-    window_fits: Callable[[Conv], bool] | None = None,
+    *,
+    even: bool = False,
+    grouped: bool = False,
     dtype: np.dtype = BYTE,
     kind: type[ByteLayer] = ByteLayer,
 ) -> ByteLayer | None:
-    """The layer of a step's ops with activations of `dtype`, None where the vector code cannot do it, for whose windows
-    `window_fits` speaks."""
+    """The layer of a step's ops with activations of `dtype`, None where the vector code cannot do it. `even`: it can
+    round halves to even; `grouped`: it can do groups of several channels."""
     op = ops[0]
-    if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
+    if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize | Cast):
         return None
     rescale = ops[1]
     if not (_signed(op.x.format, dtype) and _signed(rescale.format, dtype) and isinstance(op.w, Constant)):
         return None
-    if not fits(op) or (isinstance(op, Conv) and not (window_fits or _window_fits)(op)):
+    if not fits(op, grouped=grouped):
         return None
-    sums = _sums(op, dtype, kind.MOST)
-    scaled = _rescaling(rescale, len(op.w.data), kind.MOST_SHIFT)
+    scaled = _rescaling(rescale, len(op.w.data), even, kind.MOST_SHIFT)
     bounds = _clamp(ops, rescale)
-    if sums is None or scaled is None or bounds is None:
+    if scaled is None or bounds is None:
+        return None
+    lift = np.maximum(1 - scaled.shift, 0)
+    sums = _sums(op, scaled, lift, dtype, kind.MOST)
+    if sums is None:
         return None
     weights, bias = sums
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    return kind(op, weights, bias, *bounds, pad, *scaled, zero)
+    return kind(op, weights, bias, *bounds, pad, scaled.multiplier, scaled.shift + lift, zero, scaled.even)
 
 
 def _signed(fmt: Format, dtype: np.dtype) -> bool:
     return fmt.dtype == dtype and plain(fmt) and fmt.zero_point_array.size == 1
 
 
-def _window_fits(op: Conv) -> bool:
-    if op.groups == 1:
-        return True
-    return op.w.shape[2:] == (3, 3) and op.dilations == (1, 1) and _depthwise_blocks(op)
+def _sums(
+    op: Conv | Dense, scaled: _Rescaling, lift: NDArray[np.int64], dtype: np.dtype, limit: int
+) -> tuple[NDArray, NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] in `dtype` and the bias that makes up for the zero point of x, both times 2^lift; None
+    where weights or sums, which stay below the limit, do not hold that.
 
-
-def _depthwise_blocks(op: Conv) -> bool:
-    """Whether 16 lanes can be filled: 16 channels or more, or two neighbouring places of 8."""
-    channels, width = op.groups, op.shape[3]
-    horizontal = op.strides[1]
-    if channels >= 16:
-        return horizontal in (1, 2)
-    return channels == 8 and horizontal == 1 and width > 1
-
-
-def _sums(op: Conv | Dense, dtype: np.dtype, limit: int) -> tuple[NDArray, NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] in `dtype` and the bias that makes up for the zero point of x; None beyond the limit."""
+    Where sums are multiplied by 0, their bias, often the largest code, is left out."""
     assert isinstance(op.w, Constant)
     w = op.w.levels
+    if lift.max(initial=0) > 31:
+        return None
+    w = weights_of(op, w) << lift[:, None, None, None]
     if w.min(initial=0) < np.iinfo(dtype).min or w.max(initial=0) > np.iinfo(dtype).max:
         return None
-    w = weights_of(op, w)
     flat = w.reshape(len(w), -1)
     bias = np.zeros(len(w), np.int64)
     if op.b is not None:
@@ -130,6 +127,9 @@ def _sums(op: Conv | Dense, dtype: np.dtype, limit: int) -> tuple[NDArray, NDArr
             if op.b.format.frac > x + k:
                 return None
             bias = bias << (x + k - op.b.format.frac)
+    if (np.abs(bias) >= limit >> lift).any():
+        return None
+    bias = np.where(scaled.multiplier != 0, (bias - scaled.less) << lift, 0)
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
@@ -138,16 +138,33 @@ def _sums(op: Conv | Dense, dtype: np.dtype, limit: int) -> tuple[NDArray, NDArr
     return w.astype(dtype), bias
 
 
-def _rescaling(op: Requantize, channels: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Multiplier and shift of every channel for SQDMULH and SRSHL; None for what these cannot do exactly."""
-    if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant) or op.offset is not None:
+class _Rescaling(NamedTuple):
+    """Multiplier and shift [O] for SQDMULH and SRSHL, which shifts by 1 or more: less is made up by larger sums.
+
+    `even`: halves are rounded to even, by the shift alone. `less` is taken from the sums: half a step turns rounding
+    into rounding down."""
+
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    even: bool = False
+    less: NDArray[np.int64] | int = 0
+
+
+def _rescaling(op: Requantize | Cast, channels: int, even: bool, most: int) -> _Rescaling | None:
+    """None for what vectors cannot do exactly."""
+    found = _parameters(op, channels)
+    if found is None or op.out.overflow not in ("saturate", "saturate_symmetric"):
         return None
-    if op.out.rounding != "half_up" or op.out.overflow != "saturate":
-        return None
-    by_channel = channels > 1 and (op.multiplier.data.size > 1 or op.shift.data.size > 1)
-    if by_channel and op.axis % len(op.shape) != (1 if isinstance(op.x, Conv) else len(op.shape) - 1):
-        return None
-    multiplier, shift = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in (op.multiplier, op.shift))
+    multiplier, shift = found
+    less: NDArray[np.int64] | int = 0
+    if op.out.rounding != "half_up":
+        if (multiplier != 1).any() or (shift > 31).any():
+            return None
+        if op.out.rounding == "half_even" and even:
+            return _Rescaling(multiplier, shift, True)
+        if op.out.rounding != "floor":
+            return None
+        less = np.where(shift > 0, 1 << np.maximum(shift - 1, 0), 0)
     up = np.zeros(channels, np.int64)
     while True:
         can = (np.abs(multiplier) << (up + 1) < WORD) & (multiplier != 0)
@@ -156,14 +173,32 @@ def _rescaling(op: Requantize, channels: int, most: int) -> tuple[NDArray[np.int
         up += can
     right = shift + up - 31
     right[multiplier == 0] = 1
-    if (right < 1).any() or (np.abs(multiplier << up) >= WORD).any():
+    if (np.abs(multiplier << up) >= WORD).any():
         return None
-    return multiplier << up, np.minimum(right, most)
+    return _Rescaling(multiplier << up, np.minimum(right, most), less=less)
 
 
-def _clamp(ops: tuple[Op, ...], rescale: Requantize) -> tuple[int, int] | None:
+def _parameters(op: Requantize | Cast, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Multiplier and shift of every channel."""
+    if isinstance(op, Cast):
+        source, target = op.x.format.frac, op.out.format.frac
+        if source is None or target is None:
+            return None
+        return np.ones(channels, np.int64), np.full(channels, source - target, np.int64)
+    if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant) or op.offset is not None:
+        return None
+    by_channel = channels > 1 and (op.multiplier.data.size > 1 or op.shift.data.size > 1)
+    if by_channel and op.axis % len(op.shape) != (1 if isinstance(op.x, Conv) else len(op.shape) - 1):
+        return None
+    multiplier, shift = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in (op.multiplier, op.shift))
+    return multiplier, shift
+
+
+def _clamp(ops: tuple[Op, ...], rescale: Requantize | Cast) -> tuple[int, int] | None:
     """Codes that the clamps behind the rescaling leave; None for other ops there."""
     lo, hi = rescale.format.level_range
+    if rescale.out.overflow == "saturate_symmetric":
+        lo = -hi
     zero = int(rescale.format.zero_point_array[0])
     for op in ops[2:]:
         if isinstance(op, Relu):

@@ -27,6 +27,7 @@ class ByteTile(Tile):
     FACTS = ("tile", ", the zero point and the clamp", "  int16_t zero;\n  int8_t lo, hi;\n")
 
     shift: int
+    even: bool = False
 
     @classmethod
     def facts(cls, layer: ByteLayer) -> list[str]:
@@ -34,7 +35,7 @@ class ByteTile(Tile):
 
     @classmethod
     def kind(cls, layer: ByteLayer) -> dict[str, Any]:
-        return {**super().kind(layer), "shift": layer.common_shift}
+        return {**super().kind(layer), "shift": layer.common_shift, "even": layer.even}
 
     @classmethod
     def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray:
@@ -42,7 +43,7 @@ class ByteTile(Tile):
         return np.pad(table, ((0, 0), (0, count - table.shape[1]))).astype(np.int32)
 
     def special(self) -> list[str]:
-        return [f"s{self.shift}"] if self.shift else []
+        return ["even"] * self.even + [f"s{self.shift}"] * (self.shift > 0)
 
     def held(self) -> list[str]:
         clamp = ["  const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []
@@ -69,4 +70,4 @@ class ByteTile(Tile):
         stores = [(f"y + {i} * y_step" if i else "y", self.count) for i in places]
         sums = [f"s{i}{n}" for i in places for n in v]
         m, r = ([f"{letter}{n}" for _ in places for n in v] for letter in "mr")
-        return finished(sums, m, r, self.shift, bool(self.clamp), stores)
+        return finished(sums, m, r, self.shift, bool(self.clamp), stores, self.even)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
+from edgec.backends.c.view import View
 
 LANES = 4
 """Output channels of one vector of sums."""
@@ -45,6 +46,8 @@ class Block:
     weights: NDArray
     numbers: NDArray
     tile: type[Tile]
+    x: int = 0
+    """The first channel of x that it takes, where these come in groups."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,14 @@ class Tile:
     def numbers(cls, layer: Any, first: int, count: int) -> NDArray:
         """What is known of the channels from `first` on, zero beyond the last: [..., count]."""
         raise NotImplementedError
+
+    @classmethod
+    def walk(cls, layer: Layer, x: View) -> tuple[int, int, int, int, int]:
+        """Rows and columns of taps that are visited one by one, each with the distance to the next, and the run."""
+        rows, columns, run = runs(layer)
+        _, _, (dy, dx), _ = layer.window
+        row_step = x.strides[2] * dy if rows > 1 else 0
+        return rows, row_step, columns, x.strides[3] * dx if columns > 1 else 0, run
 
     @classmethod
     def pieces(cls, run: int) -> tuple[int, int]:
@@ -153,19 +164,22 @@ class Tile:
 
     @classmethod
     def blocks(cls, layer: Layer, vectors: int) -> list[Block]:
-        """All output channels, `vectors` vectors at a time; the rest in as few as it needs."""
-        outputs, block = len(layer.weights), LANES * vectors
+        """All output channels, group by group, `vectors` vectors at a time; the rest in as few as it needs."""
+        groups = 1 if layer.depthwise else layer.groups
+        outputs, block = len(layer.weights) // groups, LANES * vectors
         rows, columns, run = runs(layer)
         run = 1 if layer.depthwise else run
-        w = np.zeros((-(-outputs // block) * block, rows, columns, run), layer.weights.dtype)
-        w[:outputs] = layer.weights.reshape(outputs, rows, columns, run)
+        w = np.zeros((groups, -(-outputs // block) * block, rows, columns, run), layer.weights.dtype)
+        w[:, :outputs] = layer.weights.reshape(groups, outputs, rows, columns, run)
         made = []
-        for first in range(0, outputs, block):
-            count = min(block, outputs - first)
-            n = -(-count // LANES)
-            chosen = w[first : first + n * LANES]
-            tile = cls.refined(chosen)
-            made.append(Block(first, count, n, tile.packed(chosen), cls.numbers(layer, first, n * LANES), tile))
+        for group in range(groups):
+            for start in range(0, outputs, block):
+                count = min(block, outputs - start)
+                n, first = -(-count // LANES), group * outputs + start
+                chosen = w[group, start : start + n * LANES]
+                tile = cls.refined(chosen)
+                numbers = cls.numbers(layer, first, n * LANES)
+                made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, group * layer.weights.shape[3]))
         return made
 
     def special(self) -> list[str]:
