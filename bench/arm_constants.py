@@ -37,7 +37,7 @@ MARKS = 50.0
 POWER = 4
 """Errors count with this power: the largest decide."""
 LEAST_BAR = 0.1
-VECTOR = ("dot", "neon", "float", "taps", "dsp", "mve")
+VECTOR = ("dot", "matrix", "neon", "float", "taps", "dsp", "mve")
 """How the kinds of vector code begin."""
 RECORD = Path(__file__).parents[1] / "tests/hw/data/arm_kernels.json"
 Row = tuple[str, str, float, dict[str, float]]

@@ -33,13 +33,9 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(
-        graph,
-        name,
-        families_of(target.options) if target is not None else (),
-        str(options.get("functions") or "single"),
-        str(options.get("winograd") or "auto"),
-    )
+    families = families_of(target.options) if target is not None else ()
+    functions, winograd = str(options.get("functions") or "single"), str(options.get("winograd") or "auto")
+    schedule = scheduled(graph, name, families, functions, winograd, int(options.get("threads", 1)))
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
@@ -125,6 +121,7 @@ def interface(schedule: Schedule, sources: Sources, model: str, core: str | None
     return {
         "name": sources.name,
         "core": core,
+        "threads": schedule.threads,
         "header": f"include/{sources.name}.h",
         "files": [f"src/{sources.name}.c", f"src/{sources.name}_constants.c"],
         "inputs": [argument(n, v, sources.inputs[n]) for n, v in schedule.inputs.items()],

@@ -13,25 +13,31 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from edgec.backends.c.dot.tiles import DotTile
+from edgec.backends.c.fp16.long import LongTile
+from edgec.backends.c.fp16.match import HalfLayer
 from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
+from edgec.backends.c.i8mm.tile import MatrixTile
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.int8.taps import TapTile as ByteTaps
+from edgec.backends.c.int16 import steps as int16
+from edgec.backends.c.int16.match import WordLayer
+from edgec.backends.c.int16.wide import WideTile
 from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.single import EXPONENTIALS
-from edgec.backends.c.vector.dense import geometry, split
+from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.depthwise import Window, firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
-from edgec.backends.c.vector.tile import LANES, Block
+from edgec.backends.c.vector.tile import LANES, Block, split
 from edgec.backends.c.view import View
 from edgec.formats import F32, TensorType
 from edgec.ops import (
@@ -216,12 +222,18 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     else:
         x = layer.image(x)
     assert x is not None and y is not None
+    assert step.family is not None
     if isinstance(layer, FloatLayer):
-        _floats(found, schedule, layer, x, y)
+        _floats(found, schedule, layer, x, y, step.family.guard == "FML")
         return
-    assert isinstance(layer, ByteLayer) and step.family is not None
+    if isinstance(layer, WordLayer):
+        _words(found, layer, x, y)
+        return
+    assert isinstance(layer, ByteLayer)
     dot = step.family.guard == "DOT"
-    if step.family.guard == "DSP":
+    if step.family.guard == "I8MM":
+        _matrices(found, layer, x, y)
+    elif step.family.guard == "DSP":
         mcu.dsp(found, layer, x, y)
     elif step.family.guard == "MVE":
         mcu.mve(found, layer, x, y)
@@ -235,8 +247,10 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         _neon(found, layer, x, y)
 
 
-def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View, y: View) -> None:
-    """Multiply-adds of binary32, and what loads and stores around them."""
+def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View, y: View, long: bool) -> None:
+    """Multiply-adds of binary32, and what loads and stores around them; conversions of halves, which `long` products do
+    without, count as loads and stores."""
+    twice = 2 if isinstance(layer, HalfLayer) else 1
     if layer.depthwise and FloatWindow.can(layer):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
         taps = window.rows * window.columns
@@ -249,8 +263,8 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
             found["float_chain"] += done * places * taps * max(SUMS - together * alone, 0)
             if window.rows > 1 and window.columns - window.advance > 1:
                 found["float_kept"] += done * places * taps * max(CHAINS - together * alone, 0)
-            found["float_column"] += done * rows * (window.advance * places + window.columns - window.advance)
-            found["float_result"] += done * places * together
+            found["float_column"] += twice * done * rows * (window.advance * places + window.columns - window.advance)
+            found["float_result"] += twice * done * places * together
             found["float_row"] += done
             found["float_call"] += blocks
     elif layer.winograd is not None:
@@ -260,7 +274,7 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
             found["float"] += layer.weights.size // 2
             found["float_load"] += layer.weights.size // 8
             found["float_store"] += layer.weights.size // 4
-        _float_layer(found, layer, x, y)
+        _float_layer(found, layer, x, y, long)
 
 
 def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
@@ -301,10 +315,10 @@ def _float_tiles(
     return turns
 
 
-def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
+def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool = False) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
-    tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
+    tile: type[FloatTile] = TapTile if layer.depthwise else LongTile if long else FloatTile
     run, taps = (1 if layer.depthwise else run), tap_rows * columns
     blocks = tile.blocks(layer, tile.block(places))
     for block in blocks:
@@ -313,6 +327,30 @@ def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View) -> No
             found["float_call"] += 1
             if _held(blocks, block, taps, turns):
                 found["float_held"] += rows * n * run * block.vectors
+            if isinstance(layer, HalfLayer):
+                widened = 0 if long else block.vectors + count / 4
+                found["float_load"] += round(rows * n * taps * run * widened)
+                found["float_store"] += rows * n * count * block.vectors
+
+
+def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
+    """SMLAL multiplies and adds four numbers of 16 bits, as FMLA does of binary32, and is counted as such."""
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    tile = int16.tile_of(layer)
+    numbers = tap_rows * columns * (1 if layer.depthwise else run)
+    for block in tile.blocks(layer, tile.block(places)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles = rows * n
+            of_x = count if layer.depthwise else -(-count // 8)
+            wider = 2 / block.tile.TOGETHER if issubclass(block.tile, WideTile) else 0  # additions in 64 bits
+            found["float"] += round(tiles * numbers * count * block.vectors * (1 + wider))
+            found["float_load"] += tiles * numbers * (-(-block.vectors // 2) + of_x)
+            found["float_store"] += tiles * count * block.vectors * ((7 if layer.clamp else 5) + (8 if wider else 0))
+            found["float_call"] += 1
+            found["float_run"] += tiles * tap_rows * columns
+            found["float_tile"] += tiles
+            found["float_line"] += rows
 
 
 def _others(found: Counter[str], schedule: Schedule, step: Step) -> None:
@@ -470,6 +508,21 @@ def _held(blocks: Sequence[Block], block: Block, taps: int, turns: int) -> bool:
     """Whether a compiler knows the weights of a block and what is done with them: it loads them once for all places,
     and those that registers do not hold lie on the stack."""
     return taps * max(turns, 1) == 1 and sum(b.count == block.count for b in blocks) == 1
+
+
+def _matrices(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    taps, words = tap_rows * columns, -(-run // 8)
+    for block in MatrixTile.blocks(layer, MatrixTile.block(places)):
+        for count, n in MatrixTile.split(places, run, block.vectors):
+            tiles, pairs = rows * n, -(-count // 2)
+            found["matrix"] += tiles * taps * words * pairs * 2 * block.vectors
+            found["matrix_load"] += tiles * taps * words * (2 * pairs + 2 * block.vectors)
+            found["matrix_rescale"] += tiles * pairs * (2 * _rescaling(layer, block.vectors) + 2)
+            found["matrix_run"] += tiles * taps
+            found["matrix_tile"] += tiles
+            found["dot_call"] += 1
 
 
 def _rescaling(layer: ByteLayer, vectors: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ class ByteLayer(Layer):
     shift rounds halves up. Where `even` is set it rounds them to even, and is by `shift` alone."""
 
     LANES = 16
+    MOST: ClassVar[int] = WORD
+    """What sums have to stay below."""
+    MOST_SHIFT: ClassVar[int] = 32
+    """A shift behind which nothing is left of them."""
 
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
@@ -60,39 +64,49 @@ class ByteLayer(Layer):
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
 
-def matched(ops: tuple[Op, ...], *, even: bool = False, grouped: bool = False) -> ByteLayer | None:
-    """The layer of a step's ops, None where the vector code cannot do it. `even`: it can round halves to even;
-    `grouped`: it can do groups of several channels."""
+BYTE = np.dtype(np.int8)
+
+
+def matched(
+    ops: tuple[Op, ...],
+    *,
+    even: bool = False,
+    grouped: bool = False,
+    dtype: np.dtype = BYTE,
+    kind: type[ByteLayer] = ByteLayer,
+) -> ByteLayer | None:
+    """The layer of a step's ops with activations of `dtype`, None where the vector code cannot do it. `even`: it can
+    round halves to even; `grouped`: it can do groups of several channels."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize | Cast):
         return None
     rescale = ops[1]
-    if not (_signed_byte(op.x.format) and _signed_byte(rescale.format) and isinstance(op.w, Constant)):
+    if not (_signed(op.x.format, dtype) and _signed(rescale.format, dtype) and isinstance(op.w, Constant)):
         return None
     if not fits(op, grouped=grouped):
         return None
-    scaled = _rescaling(rescale, len(op.w.data), even)
+    scaled = _rescaling(rescale, len(op.w.data), even, kind.MOST_SHIFT)
     bounds = _clamp(ops, rescale)
     if scaled is None or bounds is None:
         return None
     lift = np.maximum(1 - scaled.shift, 0)
-    sums = _sums(op, scaled, lift)
+    sums = _sums(op, scaled, lift, dtype, kind.MOST)
     if sums is None:
         return None
     weights, bias = sums
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    return ByteLayer(op, weights, bias, *bounds, pad, scaled.multiplier, scaled.shift + lift, zero, scaled.even)
+    return kind(op, weights, bias, *bounds, pad, scaled.multiplier, scaled.shift + lift, zero, scaled.even)
 
 
-def _signed_byte(fmt: Format) -> bool:
-    return fmt.dtype == np.int8 and plain(fmt) and fmt.zero_point_array.size == 1
+def _signed(fmt: Format, dtype: np.dtype) -> bool:
+    return fmt.dtype == dtype and plain(fmt) and fmt.zero_point_array.size == 1
 
 
 def _sums(
-    op: Conv | Dense, scaled: _Rescaling, lift: NDArray[np.int64]
-) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x, both times 2^lift; None where bytes or
-    32-bit sums do not hold that.
+    op: Conv | Dense, scaled: _Rescaling, lift: NDArray[np.int64], dtype: np.dtype, limit: int
+) -> tuple[NDArray, NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] in `dtype` and the bias that makes up for the zero point of x, both times 2^lift; None
+    where weights or sums, which stay below the limit, do not hold that.
 
     Where sums are multiplied by 0, their bias, often the largest code, is left out."""
     assert isinstance(op.w, Constant)
@@ -100,7 +114,7 @@ def _sums(
     if lift.max(initial=0) > 31:
         return None
     w = weights_of(op, w) << lift[:, None, None, None]
-    if w.min(initial=0) < -128 or w.max(initial=0) > 127:
+    if w.min(initial=0) < np.iinfo(dtype).min or w.max(initial=0) > np.iinfo(dtype).max:
         return None
     flat = w.reshape(len(w), -1)
     bias = np.zeros(len(w), np.int64)
@@ -113,15 +127,15 @@ def _sums(
             if op.b.format.frac > x + k:
                 return None
             bias = bias << (x + k - op.b.format.frac)
-    if np.abs(bias).max(initial=0) >= WORD:
+    if (np.abs(bias) >= limit >> lift).any():
         return None
     bias = np.where(scaled.multiplier != 0, (bias - scaled.less) << lift, 0)
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
-    if most.max(initial=0) >= WORD or np.abs(bias).max(initial=0) >= WORD:
+    if most.max(initial=0) >= limit or np.abs(bias).max(initial=0) >= limit:
         return None
-    return w.astype(np.int8), bias
+    return w.astype(dtype), bias
 
 
 class _Rescaling(NamedTuple):
@@ -136,7 +150,7 @@ class _Rescaling(NamedTuple):
     less: NDArray[np.int64] | int = 0
 
 
-def _rescaling(op: Requantize | Cast, channels: int, even: bool) -> _Rescaling | None:
+def _rescaling(op: Requantize | Cast, channels: int, even: bool, most: int) -> _Rescaling | None:
     """None for what vectors cannot do exactly."""
     found = _parameters(op, channels)
     if found is None or op.out.overflow not in ("saturate", "saturate_symmetric"):
@@ -161,7 +175,7 @@ def _rescaling(op: Requantize | Cast, channels: int, even: bool) -> _Rescaling |
     right[multiplier == 0] = 1
     if (np.abs(multiplier << up) >= WORD).any():
         return None
-    return _Rescaling(multiplier << up, np.minimum(right, 32), less=less)
+    return _Rescaling(multiplier << up, np.minimum(right, most), less=less)
 
 
 def _parameters(op: Requantize | Cast, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:

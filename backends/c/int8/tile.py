@@ -38,7 +38,7 @@ class ByteTile(Tile):
         return {**super().kind(layer), "shift": layer.common_shift, "even": layer.even}
 
     @classmethod
-    def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray[np.int32]:
+    def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray:
         table = np.stack([layer.bias, layer.shared, -layer.shift])[:, first : first + count]
         return np.pad(table, ((0, 0), (0, count - table.shape[1]))).astype(np.int32)
 

@@ -25,13 +25,6 @@ def geometry(layer: Layer, x: View, y: View) -> tuple[int, int, int, int, int, i
     return rows, places, row, place, y.strides[2], y.strides[3]
 
 
-def split(places: int, most: int) -> list[tuple[int, int]]:
-    """(places, tiles) that cover a row, of nearly equal size."""
-    count = -(-places // most)
-    small, more = divmod(places, count)
-    return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
-
-
 def dense(
     layer: Layer,
     x: View,
@@ -73,7 +66,7 @@ def dense(
         x_at += first if layer.depthwise else x_first  # a channel of results needs that of x, or those of its group
         calls = []
         done = 0
-        for count, n in split(places, tiles.most_places(run, one.vectors)):
+        for count, n in tiles.split(places, run, one.vectors):
             whole = tiles.turn(pieces, count * one.vectors)
             tile = tiles(count, one.vectors, one.count, whole=whole, loop=pieces > whole, rest=rest, **kind)
             add(constants, tile.name, tile.function())
