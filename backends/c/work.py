@@ -244,8 +244,9 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
 def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
-    taps, quads, loads = tap_rows * columns, -(-run // 4), -(-run // 16)
+    quads, loads = -(-run // 4), -(-run // 16)
     for block in DotTile.blocks(layer, DotTile.block(places)):
+        taps = tap_rows * columns * (2 if block.twice else 1)
         for count, n in split(places, DotTile.most_places(run, block.vectors)):
             tiles = rows * n
             found["dot_call"] += rows

@@ -41,6 +41,14 @@ class DotTile(ByteTile):
         return next((n for n in most if pieces % n == 0), 1) if pieces else 0
 
     @classmethod
+    def parts(cls, w: NDArray) -> NDArray:
+        """127 and 1 for +128."""
+        if w.max(initial=0) <= 127:
+            return w.astype(np.int8)
+        first = np.minimum(w, 127)
+        return np.concatenate([first, w - first], axis=2).astype(np.int8)
+
+    @classmethod
     def packed(cls, w: NDArray[np.int8]) -> NDArray[np.integer]:
         """Each four bytes of a run: vectors x 4 channels x 4 bytes."""
         outputs, rows, columns, run = w.shape

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgec.backends.c.codes import plain
 from edgec.backends.c.vector.layer import Layer, fits
+from edgec.backends.c.vector.place import runs
 from edgec.formats import Format
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
 
@@ -22,8 +23,8 @@ SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
 class ByteLayer(Layer):
     """A convolution or dense layer as integers: y = clamp(((x . w + bias) * multiplier) >> (31 + shift) + zero).
 
-    `weights` are int8; `bias`, `multiplier`, `shift` [O] int32 for codes of x without their zero point subtracted; the
-    shift rounds halves up."""
+    `weights` are int8, or int16 where some are +128; `bias`, `multiplier`, `shift` [O] int32 for codes of x without
+    their zero point subtracted; the shift rounds halves up."""
 
     LANES = 16
 
@@ -74,8 +75,25 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
     if sums is None or scaled is None or bounds is None:
         return None
     weights, bias = sums
+    multiplier, shift = scaled
+    negated = _negated(weights)
+    sign = np.where(negated, -1, 1)
+    weights = np.where(negated[:, None, None, None], -weights, weights)
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    return ByteLayer(op, weights, bias, *bounds, pad, *scaled, zero)
+    layer = ByteLayer(op, _narrow(weights), bias * sign, *bounds, pad, multiplier * sign, shift, zero)
+    if layer.weights.dtype != np.int8 and (layer.depthwise or runs(layer)[1] > 1):
+        return None
+    return layer
+
+
+def _negated(w: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Channels that fit into bytes the other way round: with +128, without -128."""
+    flat = w.reshape(len(w), -1)
+    return (flat.max(axis=1, initial=0) > 127) & (flat.min(axis=1, initial=0) > -128)
+
+
+def _narrow(w: NDArray[np.int16]) -> NDArray[np.integer]:
+    return w.astype(np.int8) if w.max(initial=0) <= 127 else w
 
 
 def _signed_byte(fmt: Format) -> bool:
@@ -97,11 +115,12 @@ def _depthwise_blocks(op: Conv) -> bool:
     return channels == 8 and horizontal == 1 and width > 1
 
 
-def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x; None beyond 32-bit sums."""
+def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C], -128 to 128, and the bias that makes up for the zero point of x; None beyond 32-bit
+    sums."""
     assert isinstance(op.w, Constant)
     w = op.w.levels
-    if w.min(initial=0) < -128 or w.max(initial=0) > 127:
+    if w.min(initial=0) < -128 or w.max(initial=0) > 128:
         return None
     w = np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w[:, None, None, :]
     flat = w.reshape(len(w), -1)
@@ -120,7 +139,7 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
     if most.max(initial=0) >= WORD or np.abs(bias).max(initial=0) >= WORD:
         return None
-    return w.astype(np.int8), bias
+    return w.astype(np.int16), bias
 
 
 def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:

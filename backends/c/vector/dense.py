@@ -40,13 +40,17 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
     row_step = x.strides[2] * dy if is_image and tap_rows > 1 else 0
     column_step = x.strides[3] * dx if is_image and columns > 1 else 0
     constants.function(family.FACTS[0], family.struct())
-    facts = [tap_rows, row_step, columns, column_step, place, y_place, row, y_row, *family.facts(layer)]
-    kind = {**family.kind(layer), "columns": columns > 1, "single": tap_rows * columns == 1}
-    lines = [f"static const @{family.FACTS[0]} t = {{{', '.join(map(str, facts))}}};"]
-    groups: dict[tuple[int, type[Tile]], list[Block]] = {}
+    groups: dict[tuple[int, type[Tile], bool], list[Block]] = {}
     for block in family.blocks(layer, family.block(places)):
-        groups.setdefault((block.count, block.tile), []).append(block)
-    for (_, tiles), group in groups.items():
+        groups.setdefault((block.count, block.tile, block.twice), []).append(block)
+    steps = [place, y_place, row, y_row, *family.facts(layer)]
+    lines = []
+    for twice in sorted({twice for _, _, twice in groups}):
+        facts = [tap_rows, row_step, *((2, 0) if twice else (columns, column_step)), *steps]
+        lines.append(f"static const @{family.FACTS[0]} t{'2' * twice} = {{{', '.join(map(str, facts))}}};")
+    for (_, tiles, twice), group in groups.items():
+        visits = 2 if twice else columns
+        kind = {**family.kind(layer), "columns": visits > 1, "single": tap_rows * visits == 1}
         weights = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True)
         numbers = constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         one = group[0]
@@ -66,7 +70,7 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
             add(constants, tile.name, tile.function())
             xs, ys = (f" + {done * s}" if done * s else "" for s in (place, y_place))
             turns = f"{rows}, {n}, {pieces // whole if whole else 0}"
-            calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{first}{ys}, {turns}, &t);")
+            calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{first}{ys}, {turns}, &t{'2' * twice});")
             done += count * n
         if len(group) > 1:
             calls = [f"for (int32_t b = 0; b < {len(group)}; b++) {{", *("  " + c for c in calls), "}"]

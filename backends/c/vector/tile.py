@@ -30,7 +30,10 @@ typedef struct {
 @dataclass(frozen=True, eq=False)
 class Block:
     """Output channels from `first` on, `count` of them in `vectors` vectors: weights as the tile reads them, and
-    `numbers` that it needs for every channel."""
+    `numbers` that it needs for every channel.
+
+    `twice`: weights that a byte cannot hold are the sum of two, which are multiplied one after the other: every run
+    is done with the first ones, then with the second ones."""
 
     first: int
     count: int
@@ -38,6 +41,7 @@ class Block:
     weights: NDArray
     numbers: NDArray
     tile: type[Tile]
+    twice: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,10 +155,17 @@ class Tile:
         for first in range(0, outputs, block):
             count = min(block, outputs - first)
             n = -(-count // LANES)
-            chosen = w[first : first + n * LANES]
+            chosen = cls.parts(w[first : first + n * LANES])
             tile = cls.refined(chosen)
-            made.append(Block(first, count, n, tile.packed(chosen), cls.numbers(layer, first, n * LANES), tile))
+            numbers = cls.numbers(layer, first, n * LANES)
+            made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, chosen.shape[2] > columns))
         return made
+
+    @classmethod
+    def parts(cls, w: NDArray) -> NDArray:
+        """Weights [channels, rows, columns, run] that the tile can multiply: where one is too large for it, two
+        columns in place of one, with what the sum of both is."""
+        return w
 
     def special(self) -> list[str]:
         """What distinguishes this function from others of the tile with the same fields."""
