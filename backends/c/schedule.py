@@ -7,12 +7,14 @@ registers. Steps run in the order of their last op.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edgec.backends.c.family import Family, matched
+from edgec.backends.c.lowbit.codebook import Codebook
+from edgec.backends.c.mac_weights import weights_of
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
@@ -103,6 +105,8 @@ class Step:
     scratch: Buffer | None = None
     """Its memory: the copy, then from byte `work` on what the code needs besides."""
     work: int = 0
+    codes: Codebook | None = None
+    """How portable code finds the weights of the anchor, where they are not stored as they are."""
 
     def __post_init__(self) -> None:
         self.results = self.results or self.ops[-1:]
@@ -175,8 +179,9 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code."""
+def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: Collection[Op] = ()) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code. Weights of the
+    layers `packed` are stored as codes."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -190,6 +195,9 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         direct.setdefault(op, label)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
+    for last, (family, layer) in chosen.items():
+        if layer.op in packed:
+            chosen[last] = family, replace(layer, codes=Codebook.of(layer.weights))
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
@@ -212,6 +220,8 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = ()) -> Sched
         outside = dict.fromkeys(o for member in ops for o in member.operands if o not in ops)
         reads = tuple(o for o in outside if not isinstance(o, Constant))
         step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
+        if ops[0] in packed:
+            step.codes = Codebook.of(weights_of(ops[0]))
         if op in direct and (op not in chosen or suits(chosen[op][1], outputs[direct[op]])):
             views[op] = outputs[direct[op]]
         elif op in halos:

@@ -6,6 +6,7 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot.depthwise import DotWindow
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.lowbit.decode import workspace as decoding
 from edgec.backends.c.vector.dense import dense
 from edgec.backends.c.vector.depthwise import depthwise
 from edgec.backends.c.view import View
@@ -15,9 +16,9 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
         return depthwise(layer, x, y, constants, base, DotWindow)
-    return dense(layer, x, y, constants, base, DotTile)
+    return dense(layer, x, y, constants, base, DotTile, f"scratch + {work}")
 
 
 def workspace(layer: ByteLayer, y: View) -> int:
     """Bytes of memory that the body needs beside a copy of x."""
-    return 0
+    return decoding(layer, [DotTile], y.shape[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgec.backends.c.constants import Constants
+from edgec.backends.c.lowbit.decode import decoded
 from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import corner, runs
@@ -31,8 +32,11 @@ def split(places: int, most: int) -> list[tuple[int, int]]:
     return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
 
 
-def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, family: type[Tile]) -> list[str]:
-    """Statements that compute a layer from x at `base`, with the tiles of a family."""
+def dense(
+    layer: Layer, x: View, y: View, constants: Constants, base: str, family: type[Tile], room: str = ""
+) -> list[str]:
+    """Statements that compute a layer from x at `base`, with the tiles of a family. Weights that are stored as codes
+    are decoded to `room`, a block of channels at a time."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     _, _, (dy, dx), _ = layer.window
@@ -51,18 +55,24 @@ def dense(layer: Layer, x: View, y: View, constants: Constants, base: str, famil
     for (_, tiles, twice), group in groups.items():
         visits = 2 if twice else columns
         kind = {**family.kind(layer), "columns": visits > 1, "single": tap_rows * visits == 1}
-        weights = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True)
-        numbers = constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         one = group[0]
+        if layer.codes is not None:
+            weights, stored, decoding = decoded(layer.codes, group, tap_rows, constants, room)
+        else:
+            weights, stored = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True), 0
+        numbers = constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         pieces, rest = tiles.pieces(run)
         x_at, y_at = f"{base} + {corner(layer, x)}", f"y + {y.offset}"
         first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, numbers
         if len(group) > 1:
-            w_at, n_at = f"{weights} + b * {one.weights.size}", f"{numbers} + b * {one.numbers.size}"
+            size = stored if layer.codes is not None else one.weights.size
+            w_at, n_at = f"{weights} + b * {size}", f"{numbers} + b * {one.numbers.size}"
             first = f" + {_firsts([b.first for b in group], constants)}"
         if layer.depthwise:  # a channel of results needs that of x
             x_at += first
         calls = []
+        if layer.codes is not None:
+            calls, w_at = decoding(w_at)
         done = 0
         for count, n in split(places, tiles.most_places(run, one.vectors)):
             whole = tiles.turn(pieces, count * one.vectors)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from numpy.typing import NDArray
 
+from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.ops import Conv, Dense
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
     """`weights` [O, kH, kW, C / groups], `bias` [O]; results are clamped to lo..hi. `pad` is the code that stands for
-    zero around x."""
+    zero around x. `codes`: how the weights are stored, where not as they are."""
 
     LANES: ClassVar[int]
     """Elements of a vector of x."""
@@ -24,6 +25,7 @@ class Layer:
     lo: float
     hi: float
     pad: int
+    codes: Codebook | None = field(default=None, kw_only=True)
 
     @property
     def clamp(self) -> str:
