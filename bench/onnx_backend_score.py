@@ -1,12 +1,14 @@
 """Scores the importer and the interpreter on ONNX's own node tests.
 
-    python bench/onnx_backend_score.py [--on c] [--list refused|all] [--only NAME] [--table docs/onnx-coverage.md]
+    python bench/onnx_backend_score.py [--on c [--core cortex-a76]] [--list refused|all] [--only NAME]
+                                       [--table docs/onnx-coverage.md]
 
 Every test is imported, run by the interpreter, and compared with the expected outputs under the test's tolerances.
 Where the import asks for constants (shapes, axes, scales), the operands behind the first are bound as initializers,
 and where that does not do, all of them: then the test is one of constant folding.
 A test passes, is refused with a diagnostic, or is WRONG; wrong and crashed tests make the exit status 1.
-`--on c` also compiles what passes to C and runs it here. `--table` writes the share of every operator as a page.
+`--on c` also compiles what passes to C and runs it here, or on a core under QEMU. `--table` writes the share of every
+operator as a page.
 """
 
 from __future__ import annotations
@@ -275,8 +277,8 @@ def groups(test: Any) -> list[str]:
     return [group for group, inside in zip(GROUPS, member, strict=True) if inside]
 
 
-def scored(tests: list[Any], *, in_c: bool = False) -> Scores:
-    """The verdicts on `tests`, of the interpreter and `in_c`."""
+def scored(tests: list[Any], *, in_c: bool = False, core: str = "host") -> Scores:
+    """The verdicts on `tests`, of the interpreter and `in_c` for a core."""
     result = Scores({k: Counter() for k in GROUPS}, {}, {}, [])
     passed = []
     for test in tests:
@@ -292,7 +294,7 @@ def scored(tests: list[Any], *, in_c: bool = False) -> Scores:
     if in_c:
         from onnx_on_c import on_c
 
-        result.on_c = on_c(passed)
+        result.on_c = on_c(passed, core=core)
         for test in tests:
             if result.on_c.get(test.name) == "pass":
                 result.c_totals.update([*groups(test), about(test)])
@@ -331,12 +333,15 @@ def main() -> int:
     parser.add_argument("--list", choices=("refused", "all"))
     parser.add_argument("--only", default="")
     parser.add_argument("--on", choices=("c",), help="compile and run what passes too")
+    parser.add_argument("--core", default="host", help="of 64-bit Arm: --on c runs under QEMU")
     parser.add_argument("--table", type=Path, help="write the page of all operators here")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     if arguments.table and not arguments.on:
         parser.error("--table needs --on c")
-    scores = scored([t for t in load_tests() if arguments.only in t.name], in_c=arguments.on == "c")
+    scores = scored(
+        [t for t in load_tests() if arguments.only in t.name], in_c=arguments.on == "c", core=arguments.core
+    )
     for name, verdict in scores.verdicts:
         kind = verdict.split()[0]
         if arguments.list in ("all", kind) or kind in ("WRONG", "CRASH"):

@@ -26,6 +26,7 @@ CHARTS = (
 CARDS = (
     ("Arena", ("arena_bytes",)),
     ("Constants", ("constant_bytes",)),
+    ("Flash", ("flash_bytes",)),
     ("Multiply-accumulates", ("macs",)),
     ("Cycles", ("cycles",)),
     ("Latency", ("latency_ns", "latency_us", "latency_cycles")),
@@ -38,6 +39,8 @@ CARDS = (
 TITLES = {
     "arena_bytes": "Scratch memory that an inference needs",
     "constant_bytes": "Constants: weights, biases, tables",
+    "code_bytes": "Machine code of the model",
+    "flash_bytes": "Constants and code",
     "macs": "Multiply-accumulates",
     "cycles": "Cycles",
     "latency_us": "Latency at the clock",

@@ -126,6 +126,7 @@ CONSTANTS: dict[str, Known] = {
     "memory.rom_access": Known("NAND2 transitions", 0.05, 100.0, "energy of one bit read from read-only memory"),
     "memory.sram_access": Known("NAND2 transitions", 0.1, 200.0, "energy of one bit read or written, static memory"),
     **{f"cycles.{kind}": Known("cycles", 0.0, 1e4, meaning) for kind, meaning in WORK.items()},
+    "code.statement": Known("B", 0.5, 100.0, "machine code of one statement of C"),
     "cycles.trace_scale": Known("", 0.5, 4.0, "measured cycles of a core over those of its pipeline model"),
     "power.active_mw": Known("mW", 0.01, 1e5, "power that a busy core adds, at the default clock"),
     "dram.pj_byte": Known("pJ/B", 1.0, 2000.0, "energy of one byte that comes from dynamic memory"),

@@ -14,6 +14,7 @@ from edgec.backends.c.family import families_of
 from edgec.backends.c.fold import folded
 from edgec.backends.c.package import package_files
 from edgec.backends.c.schedule import Schedule, Step, scheduled
+from edgec.backends.c.statements import statements
 from edgec.backends.c.work import multiplications, work
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType
@@ -41,7 +42,8 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         f"src/{name}_constants.h": sources.constants_header(),
         f"src/{name}_constants.c": sources.constants_source(),
     }
-    facts = interface(schedule, sources, target.name if target is not None and "core" in target.options else None)
+    core = target.name if target is not None and "core" in target.options else None
+    facts = interface(schedule, sources, model, core)
     files |= package_files(facts, model)
     kernels = tuple(kernel(k, step, schedule) for k, step in enumerate(schedule.steps))
     return BuildPlan(
@@ -97,7 +99,7 @@ def kernel(number: int, step: Step, schedule: Schedule) -> Kernel:
     )
 
 
-def interface(schedule: Schedule, sources: Sources, core: str | None) -> dict[str, Any]:
+def interface(schedule: Schedule, sources: Sources, model: str, core: str | None) -> dict[str, Any]:
     """What the manifest says of the C code: arguments, memory map, and what every step leaves where."""
     names = Printer(schedule.graph).names
 
@@ -125,6 +127,7 @@ def interface(schedule: Schedule, sources: Sources, core: str | None) -> dict[st
             "arena_bytes": memory.arena,
             "arena_lower_bound": memory.bound,
             "constant_bytes": sources.constant_bytes,
+            "code_statements": statements(model, sources.guards),
             "map": memory.rows(),
         },
         "probes": probes,

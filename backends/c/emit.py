@@ -12,6 +12,7 @@ from edgec.backends.c import half
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.family import Family
+from edgec.backends.c.fp32.recurrent import body as recurrent_body
 from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.vector.place import copied as copied_operand
 from edgec.backends.c.view import Buffer, View
@@ -61,7 +62,10 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
         lines = []  # nothing to compute
     if guard:
         constants.guard = guard
-        fast = vector_body(schedule, step, constants)
+        if step.layer is not None:
+            fast = vector_body(schedule, step, constants)
+        else:
+            fast = recurrent_body(writer, step.anchor)  # type: ignore[arg-type]
         unused = [] if step.scratch is None else ["  (void)scratch;"]
         lines = [f"#if {guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""
@@ -79,9 +83,12 @@ def vector_body(schedule: Schedule, step: Step, constants: Constants) -> list[st
     """The statements of a step in vector code, its operand copied first where that has to be."""
     layer, family = step.layer, step.family
     assert layer is not None and family is not None
-    x, y = schedule.views[layer.op.x], schedule.views[step.result]
+    x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
+    assert y is not None
     if step.copy is None:
-        return family.body(layer, x, y, constants, "x0", step.work)
+        lies = layer.image(x)
+        assert lies is not None
+        return family.body(layer, lies, y, constants, "x0", step.work)
     lines = copied_operand(layer, x, step.copy)
     return lines + family.body(layer, step.copy, y, constants, "scratch", step.work)
 
@@ -90,10 +97,11 @@ def filled(y: View) -> list[str]:
     """Statements that write the halo of a result."""
     if not any(y.buffer.halo):
         return []
-    _, channels, height, width = y.shape
+    channels, width = y.shape[1], y.shape[-1]
+    height, row = (y.shape[2], y.strides[2]) if len(y.shape) == 4 else (1, 0)
     _, left, _, right = y.buffer.halo
     size = y.buffer.format.dtype.itemsize  # memset counts bytes: a wider code than those of one byte is 0
-    row, code = y.strides[2], y.buffer.fill
+    code = y.buffer.fill
     lines = [f"  memset(y, {code}, {y.offset * size});"] if y.offset else []
     gap, start = (left + right) * channels, y.offset + width * channels
     if gap and height > 1:
@@ -161,7 +169,12 @@ class Sources:
     @property
     def constant_bytes(self) -> int:
         """Bytes of the constants in the code for the target."""
-        return self.constants.bytes([self.guard(family) for family in self.schedule.families])
+        return self.constants.bytes(self.guards)
+
+    @property
+    def guards(self) -> list[str]:
+        """The macros that are 1 in the code for the target."""
+        return [self.guard(family) for family in self.schedule.families]
 
     def guard(self, family: Family) -> str:
         """The macro that says whether vector code of a family is compiled."""

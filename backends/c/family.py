@@ -10,11 +10,12 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import steps as fp32
+from edgec.backends.c.fp32.recurrent import can as can_recur
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
-from edgec.ops import Op
+from edgec.ops import Gru, Lstm, Op, Rnn
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Family:
     match: Callable[[tuple[Op, ...]], Layer | None]
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
+    recurrent: bool = False
+    """Whether it does recurrent layers, too."""
 
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
@@ -38,7 +41,7 @@ _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
 )
 """The first that can do a step does it."""
 
@@ -46,6 +49,13 @@ FAMILIES = (
 def families_of(options: Mapping[str, Any]) -> tuple[Family, ...]:
     """The families whose instructions a target has, by its options."""
     return tuple(family for family in FAMILIES if any(options.get(option) for option in family.options))
+
+
+def recurrent(families: Sequence[Family], op: Op) -> Family | None:
+    """The family that does a recurrent layer."""
+    if not isinstance(op, Rnn | Gru | Lstm) or not can_recur(op):
+        return None
+    return next((family for family in families if family.recurrent), None)
 
 
 def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, Layer] | None:

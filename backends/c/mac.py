@@ -10,7 +10,7 @@ from edgec.backends.c import codes
 from edgec.backends.c import scalar as c
 from edgec.backends.c.element import requantize_dyadic
 from edgec.backends.c.loops import affine
-from edgec.backends.c.mac_weights import weights_of
+from edgec.backends.c.mac_weights import constant_weights
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Scalar, integer, integer_type
 from edgec.backends.c.view import dense
 from edgec.backends.c.writer import Writer
@@ -64,7 +64,7 @@ def _start_levels(op: Dense | Conv) -> np.ndarray | None:
 
 def mac(w: Writer, op: Dense | Conv) -> list[str]:
     """The body of a step whose anchor is a dense layer or a convolution."""
-    weights = weights_of(op)
+    weights = constant_weights(op)
     body = Body()
     is_float = op.format.is_float
     channel = len(op.shape) - 1 if isinstance(op, Dense) else 1

@@ -7,7 +7,7 @@ import numpy as np
 from edgec.ops import Constant, Conv, Dense
 
 
-def weights_of(op: Dense | Conv) -> np.ndarray | None:
+def constant_weights(op: Dense | Conv) -> np.ndarray | None:
     """Weights [O, taps..., channels] as levels or numbers; None for computed ones."""
     if not isinstance(op.w, Constant):
         return None

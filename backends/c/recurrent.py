@@ -21,7 +21,7 @@ def _store(fmt: Format, value: str) -> str:
     return f"@to_half({value})" if fmt == F16 else value
 
 
-class _Code:
+class RecurrentCode:
     """What the three layers have in common: loops over steps `t`, sequences `n` and units `u`."""
 
     def __init__(self, w: Writer, op: Layer) -> None:
@@ -54,7 +54,7 @@ class _Code:
         name, strides, offset = self.w.source(initial)
         at = affine([("n", strides[0]), ("u", strides[1])], offset)
         inner = [f"for (int32_t u = 0; u < {self.units}; u++) {{ {self.state('u', which)} = {name}[{at}]; }}"]
-        return [f"for (int32_t n = 0; n < {self.op.x.shape[1]}; n++) {{", *_deeper(inner), "}"]
+        return [f"for (int32_t n = 0; n < {self.op.x.shape[1]}; n++) {{", *deeper(inner), "}"]
 
     def row(self, gate: int) -> str:
         return f"u + {gate * self.units}" if gate else "u"
@@ -65,12 +65,12 @@ class _Code:
         lines = [f"{self.type} g{g} = {self.element(op.b, f'({self.row(g)})')};" for g in gates]
         sums = [f"g{g} += v * {self.element(op.w, f'({self.row(g)})', 'k')};" for g in gates]
         value = f"const {self.type} v = {self.element(op.x, 't', 'n', 'k')};"
-        return [*lines, *_over("k", op.x.shape[2], [value, *sums])]
+        return [*lines, *over("k", op.x.shape[2], [value, *sums])]
 
     def states(self, gates: Sequence[int], value: str = "") -> list[str]:
         """The weighted states (or `value` of unit k) added to some gates."""
         sums = [f"g{g} += v * {self.element(self.op.r, f'({self.row(g)})', 'k')};" for g in gates]
-        return _over("k", self.units, [f"const {self.type} v = {value or self.old('k')};", *sums])
+        return over("k", self.units, [f"const {self.type} v = {value or self.old('k')};", *sums])
 
     def activation(self, name: str, target: str, x: str) -> list[str]:
         """Statements that compute `target`, in double precision but for relu."""
@@ -97,53 +97,83 @@ class _Code:
         first = "s" if not self.op.reverse else f"{steps - 1} - s"
         keep = f"for (int32_t u = 0; u < {self.units}; u++) {{ {self.state('u')} = {self.made('u')}; }}"
         unused = [] if self.y.strides[0] else ["(void)t;"]
-        inner = _over("n", sequences, [*sequence, keep])
-        body = _over("s", steps, [f"const int32_t t = {first};", *unused, *inner])
+        inner = over("n", sequences, [*sequence, keep])
+        body = over("s", steps, [f"const int32_t t = {first};", *unused, *inner])
         return ["  " + line for line in [*self.begin(1, self.op.h), *body]]
 
+    def rnn(self, ahead: list[str], unit: list[str]) -> list[str]:
+        """A layer of one gate: statements in front of the units of a sequence, and those that make g0 of a unit."""
+        unit = [
+            *unit,
+            *self.activation(self.op.activations[0], "h", "g0"),
+            f"{self.made('u')} = {_store(self.fmt, 'h')};",
+        ]
+        return self.loops([*ahead, *over("u", self.units, unit)])
 
-def _deeper(lines: Sequence[str]) -> list[str]:
+    def lstm(self, ahead: list[str], unit: list[str]) -> list[str]:
+        """The same of a layer of four gates, g0 .. g3."""
+        op = self.op
+        assert isinstance(op, Lstm)
+        gates, cell, output = op.activations
+        unit = list(unit)
+        for name, gate in (("enter", 0), ("leave", 1), ("forget", 2)):
+            unit += self.activation(gates, name, f"g{gate}")
+        unit += self.activation(cell, "candidate", "g3")
+        unit.append(f"const {self.type} kept = forget * {self.old('u', 2)};")
+        unit.append(f"const {self.type} added = enter * candidate;")
+        unit.append(f"{self.state('u', 2)} = {_store(self.fmt, 'kept + added')};")
+        unit += self.activation(output, "h", self.old("u", 2))
+        unit.append(f"{self.made('u')} = {_store(self.fmt, 'leave * h')};")
+        begin = ["  " + line for line in self.begin(2, op.c)]
+        return begin + self.loops([*ahead, *over("u", self.units, unit)])
+
+    def gru_of_states(self, ahead: list[str], unit: list[str]) -> list[str]:
+        """A layer whose reset gate multiplies weighted states: `unit` makes g0, g1, the candidate's weighted inputs
+        `given` and its weighted states g2."""
+        gates, candidate = self.op.activations
+        unit = [*unit, *self.activation(gates, "update", "g0"), *self.activation(gates, "reset", "g1")]
+        unit += [*self.activation(candidate, "n_", "given + reset * g2"), *self._mixed()]
+        return self.loops([*ahead, *over("u", self.units, unit)])
+
+    def gru_of_reset(
+        self, ahead: list[str], first: list[str], between: list[str], second: list[str], kept: int, reset: int
+    ) -> list[str]:
+        """A layer whose reset gate multiplies states: `first` makes g0 and g1, `second` g2. Update gates lie in scratch
+        memory from `kept` on, reset states from `reset` on."""
+        gates, candidate = self.op.activations
+        first = [*first, *self.activation(gates, "update", "g0"), *self.activation(gates, "reset", "g1")]
+        first += [f"scratch[u + {kept}] = update;", f"scratch[u + {reset}] = reset * {self.old('u')};"]
+        second = [*second, f"const {self.type} update = scratch[u + {kept}];"]
+        second += [*self.activation(candidate, "n_", "g2"), *self._mixed()]
+        return self.loops([*ahead, *over("u", self.units, first), *between, *over("u", self.units, second)])
+
+    def _mixed(self) -> list[str]:
+        mixed = f"const {self.type} mixed = (1 - update) * n_ + update * {self.old('u')};"
+        return [mixed, f"{self.made('u')} = {_store(self.fmt, 'mixed')};"]
+
+
+def deeper(lines: Sequence[str]) -> list[str]:
     return ["  " + line for line in lines]
 
 
-def _over(name: str, count: int, body: Sequence[str]) -> list[str]:
-    return [f"for (int32_t {name} = 0; {name} < {count}; {name}++) {{", *_deeper(body), "}"]
+def over(name: str, count: int, body: Sequence[str]) -> list[str]:
+    return [f"for (int32_t {name} = 0; {name} < {count}; {name}++) {{", *deeper(body), "}"]
 
 
 def rnn(w: Writer, op: Rnn) -> list[str]:
-    c = _Code(w, op)
-    unit = [*c.inputs([0]), *c.states([0]), *c.activation(op.activations[0], "h", "g0")]
-    return c.loops(_over("u", c.units, [*unit, f"{c.made('u')} = {_store(c.fmt, 'h')};"]))
+    c = RecurrentCode(w, op)
+    return c.rnn([], [*c.inputs([0]), *c.states([0])])
 
 
 def lstm(w: Writer, op: Lstm) -> list[str]:
-    c = _Code(w, op)
-    gates, cell, output = op.activations
-    unit = [*c.inputs(range(4)), *c.states(range(4))]
-    for name, gate in (("enter", 0), ("leave", 1), ("forget", 2)):
-        unit += c.activation(gates, name, f"g{gate}")
-    unit += c.activation(cell, "candidate", "g3")
-    kept, added = f"const {c.type} kept = forget * {c.old('u', 2)};", f"const {c.type} added = enter * candidate;"
-    unit += [kept, added, f"{c.state('u', 2)} = {_store(c.fmt, 'kept + added')};"]
-    unit += c.activation(output, "h", c.old("u", 2))
-    unit.append(f"{c.made('u')} = {_store(c.fmt, 'leave * h')};")
-    return ["  " + line for line in c.begin(2, op.c)] + c.loops(_over("u", c.units, unit))
+    c = RecurrentCode(w, op)
+    return c.lstm([], [*c.inputs(range(4)), *c.states(range(4))])
 
 
 def gru(w: Writer, op: Gru) -> list[str]:
-    c = _Code(w, op)
-    gates, candidate = op.activations
-    mixed = f"const {c.type} mixed = (1 - update) * n_ + update * {c.old('u')};"
-    last = [mixed, f"{c.made('u')} = {_store(c.fmt, 'mixed')};"]
+    c = RecurrentCode(w, op)
     if op.rb is not None:
-        unit = [*c.inputs(range(3)), *c.states([0, 1])]
-        unit += [*c.activation(gates, "update", "g0"), *c.activation(gates, "reset", "g1")]
-        unit += [f"const {c.type} given = g2;", f"g2 = {c.element(op.rb, 'u')};", *c.states([2])]
-        unit += [*c.activation(candidate, "n_", "given + reset * g2"), *last]
-        return c.loops(_over("u", c.units, unit))
-    first = [*c.inputs([0, 1]), *c.states([0, 1])]
-    first += [*c.activation(gates, "update", "g0"), *c.activation(gates, "reset", "g1")]
-    first += ["scratch[u] = update;", f"scratch[u + {c.units}] = reset * {c.old('u')};"]
-    second = [*c.inputs([2]), *c.states([2], f"scratch[k + {c.units}]"), f"const {c.type} update = scratch[u];"]
-    second += [*c.activation(candidate, "n_", "g2"), *last]
-    return c.loops([*_over("u", c.units, first), *_over("u", c.units, second)])
+        unit = [*c.inputs(range(3)), *c.states([0, 1]), f"const {c.type} given = g2;", f"g2 = {c.element(op.rb, 'u')};"]
+        return c.gru_of_states([], [*unit, *c.states([2])])
+    first, second = [*c.inputs([0, 1]), *c.states([0, 1])], [*c.inputs([2]), *c.states([2], f"scratch[k + {c.units}]")]
+    return c.gru_of_reset([], first, [], second, 0, c.units)

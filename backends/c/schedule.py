@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgec.backends.c.family import Family, matched
+from edgec.backends.c.family import Family, matched, recurrent
+from edgec.backends.c.fp32.recurrent import room as recurrent_room
 from edgec.backends.c.lowbit.codebook import Codebook
-from edgec.backends.c.mac_weights import weights_of
+from edgec.backends.c.mac_weights import constant_weights
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
@@ -206,7 +207,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: 
             continue
         if not isinstance(op.type, TensorType):
             taken = {o: outputs[n] for o, n in direct.items()}
-            steps.append(_several(graph, op, len(steps), views, taken, bool(families)))
+            steps.append(_several(graph, op, len(steps), views, taken, families))
             continue
         if isinstance(op, Constant):
             number = sum(v.buffer.place == "constant" for v in views.values())
@@ -221,7 +222,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: 
         reads = tuple(o for o in outside if not isinstance(o, Constant))
         step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
         if ops[0] in packed:
-            step.codes = Codebook.of(weights_of(ops[0]))
+            step.codes = Codebook.of(constant_weights(ops[0]))
         if op in direct and (op not in chosen or suits(chosen[op][1], outputs[direct[op]])):
             views[op] = outputs[direct[op]]
         elif op in halos:
@@ -244,7 +245,8 @@ def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View])
     step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
-    work = family.workspace(layer, views[step.result])
+    y = layer.image(views[step.result])
+    work = family.workspace(layer, y) if y is not None else 0
     if work:
         fmt = layer.op.x.format
         step.scratch = Buffer("scratch", "arena", fmt, -(-(step.work + work) // fmt.dtype.itemsize))
@@ -258,10 +260,11 @@ def room(kind: TensorType, vector: bool) -> int:
 
 
 def _several(
-    graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View], vector: bool
+    graph: Graph, op: Op, number: int, views: dict[Op, View], outputs: Mapping[Op, View], families: Sequence[Family]
 ) -> Step:
     """The step of an op with several results. What nobody takes has a place too, which its code may need."""
     assert isinstance(op.type, TupleType)
+    vector = bool(families)
     taken: dict[int, list[Op]] = {}
     for user in graph.ops:
         if isinstance(user, Get) and user.x is op:
@@ -283,7 +286,11 @@ def _several(
         results.append(gets[0])
     reads = tuple(o for o in dict.fromkeys(op.operands) if not isinstance(o, Constant))
     step = Step((op,), f"s{number:02d}_{op.mnemonic}", tuple(results), reads)
-    if isinstance(op, Gru) and op.rb is None:  # update gates, and states times reset gates, of one sequence
+    step.family = recurrent(families, op)
+    if step.family is not None:
+        assert isinstance(op, RECURRENT)
+        step.scratch = Buffer("scratch", "arena", F32, recurrent_room(op))
+    elif isinstance(op, Gru) and op.rb is None:  # update gates, and states times reset gates, of one sequence
         units = op.h.shape[1]
         fmt = op.h.format if op.h.format != F16 else F32
         step.scratch = Buffer("scratch", "arena", fmt, 2 * units)

@@ -87,12 +87,14 @@ SLACK = 16
 
 
 def image(name: str, fmt: Format, shape: tuple[int, ...], halo: tuple[int, int, int, int], fill: int) -> View:
-    """A view [1, C, H, W], channels last, inside a new buffer with a halo."""
-    _, channels, height, width = shape
+    """A view [1, C, H, W] or [1, C, W], channels last, inside a new buffer with a halo."""
+    _, channels, *rows, width = shape
+    height = rows[0] if rows else 1
     top, left, bottom, right = halo
     row = (left + width + right) * channels
     buffer = Buffer(name, "arena", fmt, (top + height + bottom) * row + SLACK, halo, fill)
-    return View(buffer, shape, (0, 1, row, channels), top * row + left * channels)
+    strides = (0, 1, row, channels) if rows else (0, 1, channels)
+    return View(buffer, shape, strides, top * row + left * channels)
 
 
 def channels_last(rank: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 
 from edgec.backends.c.dot.tiles import DotTile
+from edgec.backends.c.fp32 import recurrent
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
@@ -75,13 +76,15 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
     found: Counter[str] = Counter()
     if step.layer is not None:
         _vectors(found, schedule, step, step.layer)
+    elif step.family is not None:
+        _recurrent(found, step.ops[0])
     else:
         found["step"] += 1
         found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
         found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
         y = schedule.views[step.result]
         if any(y.buffer.halo):
-            found["row"] += y.shape[0] * y.shape[2]
+            found["row"] += y.shape[2] if len(y.shape) == 4 else 1
         for op in step.ops:
             _portable(found, op, step.result.tensor.size)
     return {kind: float(count) for kind, count in found.items() if count}
@@ -166,11 +169,14 @@ def _mac_kind(op: Op) -> str:
 
 def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) -> None:
     """Vector code: the loops of vector/, with the tiles of the family."""
-    x, y = schedule.views[layer.op.x], schedule.views[step.result]
+    x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
     if step.copy is not None:
         found["copy"] += x.size
         found["clear"] += step.copy.buffer.bytes
         x = step.copy
+    else:
+        x = layer.image(x)
+    assert x is not None and y is not None
     if isinstance(layer, FloatLayer):
         _floats(found, layer, x, y)
         return
@@ -214,6 +220,22 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
                 found["float_store"] += tiles * count * block.vectors
                 found["float_call"] += rows
                 found["float_tile"] += tiles * (1 + tap_rows * columns)
+
+
+def _recurrent(found: Counter[str], op: Op) -> None:
+    """Vectors times matrices by the tiles of dense layers; then functions, unit by unit."""
+    assert isinstance(op, Rnn | Gru | Lstm)
+    times, units = op.x.shape[0] * op.x.shape[1], op.h.shape[1]
+    for outputs, inputs in recurrent.products(op):
+        vectors = -(-outputs // LANES)
+        found["float"] += times * vectors * inputs
+        found["float_load"] += times * (vectors * inputs + -(-vectors // 8) * -(-inputs // 4))
+        found["float_store"] += times * vectors
+        found["float_call"] += times * -(-vectors // 8)
+        found["float_tile"] += times * -(-vectors // 8)
+    found["element"] += times * (op.x.shape[2] + 2 * units)
+    functions = {Rnn: 1, Gru: 3, Lstm: 5}[type(op)]
+    found["double"] += times * units * functions
 
 
 def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:

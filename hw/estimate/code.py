@@ -41,6 +41,7 @@ def estimate_code(
         "arena_bytes": exact(memory["arena_bytes"], "B", "memory plan"),
         "constant_bytes": exact(memory["constant_bytes"], "B", "constants as stored"),
         "macs": exact(sum(k.macs for k in plan.kernels), "", SCHEDULE),
+        **_flash(target, memory),
     }
     if cycles:
         totals["cycles"] = figure(total(cycles), "cycles", basis, source)
@@ -76,6 +77,19 @@ def _energy(target: Target, time: Figure, memory: Mapping[str, int], speed: floa
         moved = target.constant("dram.pj_byte") * (1e-6 * memory["constant_bytes"])
         energy, source = total([energy, moved]), f"{source}, constants from memory at dram.pj_byte"
     return {"energy_uj": figure(energy, "uJ", time.basis, source)}
+
+
+def _flash(target: Target, memory: Mapping[str, int]) -> dict[str, Figure]:
+    """Machine code, and with the constants what the model takes of a read-only memory."""
+    if "code.statement" not in target.constants:
+        return {}
+    code, constants = target.constant("code.statement") * memory["code_statements"], memory["constant_bytes"]
+    source = "statements of the sources, code.statement"
+    flash = total([code, Quantity(constants, constants, constants, "")])
+    return {
+        "code_bytes": figure(code, "B", "calibrated", source),
+        "flash_bytes": figure(flash, "B", "calibrated", f"constants, {source}"),
+    }
 
 
 def _figures(kernel: Kernel) -> dict[str, Figure]:

@@ -52,6 +52,7 @@ _CODE_COLUMNS = (
     ("activations B", "activation_bytes"),
     ("arena B", "arena_bytes"),
     ("constants B", "constant_bytes"),
+    ("flash B", "flash_bytes"),
     ("us", "latency_us"),
     ("uJ", "energy_uj"),
 )

@@ -17,6 +17,8 @@ import numpy as np
 from edgec.backend import BuildPlan
 from edgec.backends.c.testbench import packed, unpacked
 from edgec.diagnostics import EdgecError
+from edgec.hw.arm.cores import find_core
+from edgec.hw.arm.qemu import run_aarch64
 from edgec.hw.arm.toolchain import HOST, compile_c
 from edgec.hw.sim.c_program import FLAGS, WARNINGS
 from edgec.hw.tools.process import run
@@ -96,9 +98,12 @@ def run_batch(
     frames: Sequence[Frame],
     *,
     flags: Sequence[str] = ("-O0",),
+    core: str = HOST,
+    compiler: str | None = None,
     timeout: float = 60.0,
 ) -> list[dict[str, np.ndarray] | str]:
-    """The outputs [*shape] of every model on its frame, or what went wrong when it ran.
+    """The outputs [*shape] of every model on its frame, on this machine or under QEMU on a 64-bit Arm `core`; or what
+    went wrong when it ran.
 
     Raises E06xx when the sources do not compile."""
     results: list[dict[str, np.ndarray] | str] = []
@@ -106,14 +111,18 @@ def run_batch(
         folder = Path(scratch)
         (folder / "batch.c").write_text(batch_source(plans), encoding="utf-8")
         program = compile_c(
-            [folder / "batch.c"], folder / "batch", core=HOST, flags=[*FLAGS, *WARNINGS, *flags],
+            [folder / "batch.c"], folder / "batch", core=core, compiler=compiler, flags=[*FLAGS, *WARNINGS, *flags],
             link_flags=flags, timeout=10 * timeout,
         )  # fmt: skip
         for k, (plan, frame) in enumerate(zip(plans, frames, strict=True)):
             face: Mapping[str, Any] = plan.interface
             (folder / "in").write_bytes(packed(face["inputs"], frame))
             try:
-                run([program, str(k), "in", "out"], cwd=folder, timeout=timeout)
+                if core == HOST:
+                    run([program, str(k), "in", "out"], cwd=folder, timeout=timeout)
+                else:
+                    words = [str(k), "in", "out"]
+                    run_aarch64(program, cpu=find_core(core).qemu, args=words, timeout=timeout, cwd=folder)
             except EdgecError as error:
                 results.append(str(error))
                 continue

@@ -56,7 +56,8 @@ def rescaled(rng: np.random.Generator, y: Conv | Dense, own: bool, clamp: str) -
     assert isinstance(y.w, Constant)
     activation = float(np.hypot(74, y.x.format.zero_point_array[0]))
     spread = activation * float(np.sqrt((y.w.data.astype(float) ** 2).mean() * y.terms))
-    channels = y.shape[1] if len(y.shape) == 4 else y.shape[-1]
+    axis = 1 if isinstance(y, Conv) else len(y.shape) - 1
+    channels = y.shape[axis]
     bits = 30 if own else 22
     multiplier = rng.integers(1 << (bits - 1), 1 << bits, channels) | 1
     if rng.random() < 0.3:
@@ -65,7 +66,7 @@ def rescaled(rng: np.random.Generator, y: Conv | Dense, own: bool, clamp: str) -
     if own:
         shift += rng.integers(0, 3, channels)
     out = Quantizer(byte(int(rng.integers(-60, 61))), "half_up", "saturate")
-    y = Requantize(y, integers(multiplier), integers(shift), None, out, 1)
+    y = Requantize(y, integers(multiplier), integers(shift), None, out, axis)
     return Relu(y) if clamp == "relu" else Clip(y, -20.0, 31.5) if clamp == "clip" else y
 
 

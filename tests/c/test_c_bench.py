@@ -14,6 +14,7 @@ from c_support import need
 
 import edgec
 from edgec.artefact import Artefact
+from edgec.backends.c.statements import statements
 from edgec.cli import main
 from edgec.diagnostics import EdgecError
 from edgec.driver import npz
@@ -44,6 +45,22 @@ def test_steps_add_up_on_a_cortex_m(artefact: Artefact) -> None:
     again = edgec.bench(artefact, cores=["cortex-m4"])["cores"][0]
     assert again["instructions"] == row["instructions"] and "steps" not in again
     assert row["data_bytes"] == 0 and 2150 <= row["constant_bytes"] < 2300 and 300 < row["code_bytes"] < 3000
+
+
+def test_flash_is_estimated_beforehand(artefact: Artefact) -> None:
+    need("arm-none-eabi-gcc", "qemu-system-arm")
+    row = edgec.bench(artefact, cores=["cortex-m4"])["cores"][0]
+    code, flash = (artefact.manifest["estimates"]["totals"][n] for n in ("code_bytes", "flash_bytes"))
+    assert code["low"] <= row["code_bytes"] <= code["high"]
+    assert flash["low"] <= row["code_bytes"] + row["constant_bytes"] <= flash["high"]
+
+
+def test_only_statements_that_are_compiled_count() -> None:
+    source = "int a; /* b; */\n#if NET_DOT\nint b; int c;\n#else\nint d;\n#endif\n"
+    source += "#ifndef X\n#define X\n#if defined(__GNUC__)\n"
+    source += "for (;;) { }\n#else\nint e;\n#endif\n#endif\n"
+    assert statements(source, ["NET_DOT"]) == 1 + 2 + 2
+    assert statements(source, []) == 1 + 1 + 2
 
 
 def test_time_on_this_machine_grows_with_the_work(artefact: Artefact) -> None:

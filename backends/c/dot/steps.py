@@ -16,7 +16,7 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
         return depthwise(layer, x, y, constants, base, DotWindow)
-    return dense(layer, x, y, constants, base, DotTile, f"scratch + {work}")
+    return dense(layer, x, y, constants, base, DotTile, room=f"scratch + {work}")
 
 
 def workspace(layer: ByteLayer, y: View) -> int:

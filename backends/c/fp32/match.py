@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgec.backends.c.scalar import number
-from edgec.backends.c.vector.layer import Layer, fits
+from edgec.backends.c.vector.layer import Layer, fits, weights_of
 from edgec.formats import F32
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu
 
@@ -40,8 +40,7 @@ def matched(ops: tuple[Op, ...]) -> FloatLayer | None:
     bounds = _clamp(ops)
     if bounds is None:
         return None
-    w = op.w.data
-    w = np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w[:, None, None, :]
+    w = weights_of(op, op.w.data)
     bias = np.zeros(len(w), np.float32) if op.b is None else np.broadcast_to(op.b.data.ravel(), len(w))
     return FloatLayer(op, w, bias, *bounds, 0)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.codes import plain
-from edgec.backends.c.vector.layer import Layer, fits
+from edgec.backends.c.vector.layer import Layer, fits, weights_of
 from edgec.backends.c.vector.place import runs
 from edgec.formats import Format
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
@@ -122,7 +122,7 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | Non
     w = op.w.levels
     if w.min(initial=0) < -128 or w.max(initial=0) > 128:
         return None
-    w = np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w[:, None, None, :]
+    w = weights_of(op, w)
     flat = w.reshape(len(w), -1)
     bias = np.zeros(len(w), np.int64)
     if op.b is not None:
@@ -148,10 +148,9 @@ def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArra
         return None
     if op.out.rounding != "half_up" or op.out.overflow != "saturate":
         return None
-    if channels > 1 and (op.multiplier.data.size > 1 or op.shift.data.size > 1):
-        axis = op.axis % len(op.shape)
-        if op.shape[axis] != channels:
-            return None
+    by_channel = channels > 1 and (op.multiplier.data.size > 1 or op.shift.data.size > 1)
+    if by_channel and op.axis % len(op.shape) != (1 if isinstance(op.x, Conv) else len(op.shape) - 1):
+        return None
     multiplier, shift = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in (op.multiplier, op.shift))
     up = np.zeros(channels, np.int64)
     while True:

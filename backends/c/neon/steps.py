@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.lowbit.decode import workspace as decoding
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.neon.pair import PairTile
-from edgec.backends.c.lowbit.decode import workspace as decoding
 from edgec.backends.c.vector.dense import dense, geometry
 from edgec.backends.c.vector.depthwise import depthwise
 from edgec.backends.c.vector.place import runs
@@ -23,15 +23,14 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
         return depthwise(layer, x, y, constants, base, NeonWindow)
     if by_winograd(layer, y):
         return by_patches(winograd.ByteWinograd.of(layer), layer, x, y, constants, base, work)
-    return dense(layer, x, y, constants, base, tile_of(layer, geometry(layer, x, y)[1]), f"scratch + {work}")
+    return dense(layer, x, y, constants, base, tile_of(layer, geometry(layer, x, y)[1]), room=f"scratch + {work}")
 
 
 def workspace(layer: ByteLayer, y: View) -> int:
     """Bytes of memory that the body needs beside a copy of x."""
     if by_winograd(layer, y):
         return winograd.ByteWinograd.workspace(layer)
-    places = y.shape[3] if len(y.shape) == 4 else 1
-    return 0 if layer.depthwise else decoding(layer, list(costs(layer, places)), places)
+    return 0 if layer.depthwise else decoding(layer, list(costs(layer, y.shape[3])), y.shape[3])
 
 
 def by_winograd(layer: ByteLayer, y: View) -> bool:

@@ -15,8 +15,6 @@ from edgec.backends.c.view import View
 
 def geometry(layer: Layer, x: View, y: View) -> tuple[int, int, int, int, int, int]:
     """(rows, places, x row, x place, y row, y place): rows of results that follow each other in memory are one."""
-    if len(x.shape) != 4 or len(y.shape) != 4:
-        return 1, 1, 0, 0, 0, 0
     _, (sy, sx), _, _ = layer.window
     rows, places = y.shape[2], y.shape[3]
     row, place = x.strides[2] * sy, x.strides[3] * sx
@@ -33,16 +31,24 @@ def split(places: int, most: int) -> list[tuple[int, int]]:
 
 
 def dense(
-    layer: Layer, x: View, y: View, constants: Constants, base: str, family: type[Tile], room: str = ""
+    layer: Layer,
+    x: View,
+    y: View,
+    constants: Constants,
+    base: str,
+    family: type[Tile],
+    to: str = "y",
+    numbers: str = "",
+    room: str = "",
 ) -> list[str]:
-    """Statements that compute a layer from x at `base`, with the tiles of a family. Weights that are stored as codes
+    """Statements that compute a layer from x at `base`, with the tiles of a family, and store at `to`. What is known of
+    every channel is a constant, unless `numbers` says where one number for each lies. Weights that are stored as codes
     are decoded to `room`, a block of channels at a time."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     _, _, (dy, dx), _ = layer.window
-    is_image = len(x.shape) == 4
-    row_step = x.strides[2] * dy if is_image and tap_rows > 1 else 0
-    column_step = x.strides[3] * dx if is_image and columns > 1 else 0
+    row_step = x.strides[2] * dy if tap_rows > 1 else 0
+    column_step = x.strides[3] * dx if columns > 1 else 0
     constants.function(family.FACTS[0], family.struct())
     groups: dict[tuple[int, type[Tile], bool], list[Block]] = {}
     for block in family.blocks(layer, family.block(places)):
@@ -60,14 +66,16 @@ def dense(
             weights, stored, decoding = decoded(layer.codes, group, tap_rows, constants, room)
         else:
             weights, stored = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True), 0
-        numbers = constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
+        known = numbers or constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         pieces, rest = tiles.pieces(run)
-        x_at, y_at = f"{base} + {corner(layer, x)}", f"y + {y.offset}"
-        first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, numbers
+        x_at, y_at = f"{base} + {corner(layer, x)}", f"{to} + {y.offset}"
+        first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, known
         if len(group) > 1:
             size = stored if layer.codes is not None else one.weights.size
-            w_at, n_at = f"{weights} + b * {size}", f"{numbers} + b * {one.numbers.size}"
+            w_at, n_at = f"{weights} + b * {size}", f"{known} + b * {one.numbers.size}"
             first = f" + {_firsts([b.first for b in group], constants)}"
+        if numbers:
+            n_at = numbers + first
         if layer.depthwise:  # a channel of results needs that of x
             x_at += first
         calls = []

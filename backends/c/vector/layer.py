@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.lowbit.codebook import Codebook
+from edgec.backends.c.view import View, reshaped
 from edgec.ops import Conv, Dense
 
 
@@ -42,9 +45,37 @@ class Layer:
         if isinstance(self.op, Dense):
             return (1, 1), (1, 1), (1, 1), (0, 0, 0, 0)
         o = self.op
+        if len(o.w.shape) == 3:  # a row is an image
+            left, right = o.pads
+            return (1, int(o.w.shape[2])), (1, o.strides[0]), (1, o.dilations[0]), (0, left, 0, right)
         kernel = (int(o.w.shape[2]), int(o.w.shape[3]))
         top, left, bottom, right = o.pads
         return kernel, _two(o.strides), _two(o.dilations), (top, left, bottom, right)
+
+    def image(self, view: View) -> View | None:
+        """The operand or the result as [1, C, H, W]: the rows of a dense layer lie side by side. None where no strides
+        say so."""
+        if isinstance(self.op, Conv):
+            return view if len(view.shape) == 4 else View(view.buffer, *_image(view.shape, view.strides), view.offset)
+        *rows, channels = view.shape
+        count = math.prod(rows)
+        step = reshaped(tuple(rows), view.strides[:-1], (count,))
+        if step is None:
+            return None
+        return View(view.buffer, (1, channels, 1, count), (0, view.strides[-1], 0, *step), view.offset)
+
+
+def weights_of(op: Conv | Dense, values: NDArray) -> NDArray:
+    """The weights of an op as [O, kH, kW, C / groups]."""
+    if isinstance(op, Dense):
+        return values[:, None, None, :]
+    last = np.moveaxis(values, 1, -1)
+    return last if last.ndim == 4 else last[:, None]
+
+
+def _image(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape and strides of a row as an image of one row."""
+    return (*shape[:2], 1, shape[2]), (*strides[:2], 0, strides[2])
 
 
 def _two(values: tuple[int, ...]) -> tuple[int, int]:
@@ -52,11 +83,11 @@ def _two(values: tuple[int, ...]) -> tuple[int, int]:
 
 
 def fits(op: Conv | Dense) -> bool:
-    """Whether the loops of vector code can do an op: an image or a row, whose sums are not rounded on the way."""
+    """Whether the loops of vector code can do an op: an image or rows, whose sums are not rounded on the way."""
     if op.product is not None or op.acc is not None or op.out is not None:
         return False
     if isinstance(op, Dense):
-        return op.tensor.size == op.w.shape[0]
-    if len(op.x.shape) != 4 or op.x.shape[0] != 1:
+        return True
+    if len(op.x.shape) not in (3, 4) or op.x.shape[0] != 1:
         return False
     return op.groups == 1 or op.groups == op.x.shape[1] == op.w.shape[0]

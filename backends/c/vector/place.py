@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from edgec.backends.c.loops import nest
 from edgec.backends.c.vector.layer import Layer
-from edgec.backends.c.view import View, image
+from edgec.backends.c.view import View, dense, image
+from edgec.ops import Dense
 
 
 def suits(layer: Layer, y: View) -> bool:
     """Whether the result lies so that a vector of channels can be stored at once."""
-    channel = 1 if len(y.shape) == 4 else len(y.shape) - 1
-    if layer.depthwise and y.shape[1] < layer.LANES and y.strides[3] != y.shape[1]:
+    to = layer.image(y)
+    if to is None or (layer.depthwise and to.shape[1] < layer.LANES and to.strides[3] != to.shape[1]):
         return False
-    return y.strides[channel] == 1 or y.shape[channel] == 1
+    return to.strides[1] == 1 or to.shape[1] == 1
 
 
 def runs(layer: Layer) -> tuple[int, int, int]:
@@ -32,8 +35,10 @@ def reads_as_it_is(layer: Layer, x: View) -> bool:
     run = runs(layer)[2]
     if x.buffer.place != "arena" and (run % layer.LANES or layer.depthwise):
         return False  # a vector would be read beyond the caller's memory
-    if len(x.shape) != 4:
-        return x.row_major
+    lies = layer.image(x)
+    if lies is None:
+        return False
+    x = lies
     if x.strides[1] != 1 and x.shape[1] > 1:
         return False
     if x.strides[3] != x.shape[1] and (layer.depthwise or runs(layer)[1] == 1) and layer.window[0][1] > 1:
@@ -44,23 +49,27 @@ def reads_as_it_is(layer: Layer, x: View) -> bool:
     if buffer.fill != layer.pad or any(h < p for h, p in zip(buffer.halo, pads, strict=True)):
         return False
     around = image("", buffer.format, x.shape, buffer.halo, 0)
-    return (x.offset, x.strides[1:]) == (around.offset, around.strides[1:])
+    return x.offset == around.offset and all(
+        n == 1 or a == b for n, a, b in zip(x.shape, x.strides, around.strides, strict=True)
+    )
 
 
 def scratch(layer: Layer, x: View) -> View:
-    """Where a copy of x with its padding goes."""
+    """Where a copy of x with its padding goes, as an image."""
     fmt = layer.op.x.format
-    if len(x.shape) != 4:
-        return image("scratch", fmt, (1, x.size, 1, 1), (0, 0, 0, 0), 0)
-    return image("scratch", fmt, x.shape, layer.window[3], layer.pad)
+    if isinstance(layer.op, Dense):
+        return image("scratch", fmt, (1, x.shape[-1], 1, math.prod(x.shape[:-1])), (0, 0, 0, 0), 0)
+    rows = x.shape[2] if len(x.shape) == 4 else 1
+    return image("scratch", fmt, (1, x.shape[1], rows, x.shape[-1]), layer.window[3], layer.pad)
 
 
 def copied(layer: Layer, x: View, copy: View) -> list[str]:
     """Statements that copy x at `x0` into `scratch`."""
-    shape = x.shape if len(x.shape) == 4 else (1, x.size, 1, 1)
-    strides = x.strides if len(x.shape) == 4 else (0, 1, 0, 0)
-    order = (0, 2, 3, 1)
-    loops = nest(shape, [strides, copy.strides], order)
+    if isinstance(layer.op, Dense):
+        loops = nest(x.shape, [x.strides, dense(x.shape)], tuple(range(len(x.shape))))
+    else:
+        x = layer.image(x) or x
+        loops = nest(x.shape, [x.strides, copy.strides], (0, 2, 3, 1))
     lines = []
     if any(copy.buffer.halo):
         lines.append(f"memset(scratch, {layer.pad}, {copy.buffer.bytes});")
@@ -70,7 +79,5 @@ def copied(layer: Layer, x: View, copy: View) -> list[str]:
 
 def corner(layer: Layer, x: View) -> int:
     """The offset of the first tap of the first result, in the padding or not."""
-    if len(x.shape) != 4:
-        return x.offset
     top, left, _, _ = layer.window[3]
     return x.offset - top * x.strides[2] - left * x.strides[3]

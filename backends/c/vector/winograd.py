@@ -83,7 +83,7 @@ class Winograd:
     @classmethod
     def can(cls, layer: Layer, y: View) -> bool:
         """Whether the method can do a layer, and its result is large enough for a patch."""
-        if not isinstance(layer.op, Conv) or layer.depthwise or len(y.shape) != 4:
+        if not isinstance(layer.op, Conv) or layer.depthwise:
             return False
         kernel, strides, dilations, _ = layer.window
         outputs, channels = len(layer.weights), layer.weights.shape[3]
