@@ -35,6 +35,8 @@ WORK = {
     "mac_f32": "a multiply-accumulate in single precision",
     "mac_f64": "a multiply-accumulate in double precision",
     "tap": "a run of multiply-accumulates begun: one place of a window, one row of a product",
+    "code": "a weight looked up by its code",
+    "decode": "a vector of codes decoded into weights of vector code",
     "pool": "an element that an average, a sum or a normalisation visits",
     "mean": "a result of an average",
     "max": "an element that the search for a largest one visits",

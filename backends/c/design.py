@@ -12,6 +12,7 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import Sources, function
 from edgec.backends.c.family import families_of
 from edgec.backends.c.fold import folded
+from edgec.backends.c.lowbit.choose import choices
 from edgec.backends.c.package import package_files
 from edgec.backends.c.schedule import Schedule, Step, scheduled
 from edgec.backends.c.statements import statements
@@ -33,7 +34,9 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     problems = unsupported(graph)
     if problems:
         raise EdgecError.of(problems)
-    schedule = scheduled(graph, name, families_of(target.options) if target is not None else ())
+    families = families_of(target.options) if target is not None else ()
+    chosen = choices(graph, name, families, target, options.get("low_bits") or "auto")
+    schedule = scheduled(graph, name, families, {c.op for c in chosen if c.packed})
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
@@ -53,6 +56,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         facts,
         network_id=network_id(schedule),
         graph=graph,
+        tables={"low bits": [c.row for c in chosen]} if chosen else {},
     )
 
 

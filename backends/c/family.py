@@ -34,13 +34,15 @@ class Family:
     workspace: Callable[[Any, View], int]
     recurrent: bool = False
     """Whether it does recurrent layers, too."""
+    codes: bool = False
+    """Whether its tiles can have weights that are stored as codes."""
 
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 FAMILIES = (
-    Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace),
-    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace),
+    Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace, codes=True),
+    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, codes=True),
     Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
 )
 """The first that can do a step does it."""

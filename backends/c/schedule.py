@@ -15,6 +15,7 @@ import numpy as np
 from edgec.backends.c.family import Family, matched, recurrent
 from edgec.backends.c.fp32.recurrent import room as recurrent_room
 from edgec.backends.c.lowbit.codebook import Codebook
+from edgec.backends.c.lowbit.decode import book_of
 from edgec.backends.c.mac_weights import constant_weights
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.vector.layer import Layer
@@ -198,7 +199,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: 
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
     for last, (family, layer) in chosen.items():
         if layer.op in packed:
-            chosen[last] = family, replace(layer, codes=Codebook.of(layer.weights))
+            chosen[last] = family, replace(layer, codes=book_of(layer))
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []

@@ -21,6 +21,7 @@ from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.lowbit.decode import decoded_vectors
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -87,6 +88,8 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
         for op in step.ops:
             _portable(found, op, step.result.tensor.size)
+        if step.codes is not None:
+            found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
 
 
@@ -259,6 +262,8 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     vectors = -(-len(layer.weights) // LANES)
     tile = neon.tile_of(layer, places)
     found[f"neon_{tile.FAMILY}"] += round(rows * places * vectors * neon.costs(layer, places)[tile])
+    if layer.codes is not None:
+        found["decode"] += decoded_vectors(tile.blocks(layer, tile.block(places)))
     found["neon_rescale"] += rows * places * _rescaling(layer, vectors)
     found["neon_call"] += rows * -(-vectors // LANES)
 
@@ -267,7 +272,10 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     quads, loads = -(-run // 4), -(-run // 16)
-    for block in DotTile.blocks(layer, DotTile.block(places)):
+    blocks = DotTile.blocks(layer, DotTile.block(places))
+    if layer.codes is not None:
+        found["decode"] += decoded_vectors(blocks)
+    for block in blocks:
         taps = tap_rows * columns * (2 if block.twice else 1)
         for count, n in split(places, DotTile.most_places(run, block.vectors)):
             tiles = rows * n

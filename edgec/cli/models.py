@@ -91,6 +91,9 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
     manifest = artefact.manifest
     if "compression" in manifest["tables"]:
         console.table(manifest["tables"]["compression"])
+    if "low bits" in manifest["tables"]:
+        console.say("\nhow the weights of few bits are stored")
+        console.table(manifest["tables"]["low bits"])
     console.table(estimate_table(manifest["estimates"]))
     console.say(f"artefact: {out}")
     keys = ("name", "target", "network_id", "estimates", "plan_digest", "passes")

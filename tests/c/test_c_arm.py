@@ -55,7 +55,7 @@ def rescaled(rng: np.random.Generator, y: Conv | Dense, own: bool, clamp: str) -
     """Sums as bytes, most of them inside their range: with a shift for each channel or one that they share; clamped."""
     assert isinstance(y.w, Constant)
     activation = float(np.hypot(74, y.x.format.zero_point_array[0]))
-    spread = activation * float(np.sqrt((y.w.data.astype(float) ** 2).mean() * y.terms))
+    spread = activation * float(np.sqrt((y.w.levels.astype(float) ** 2).mean() * y.terms))
     axis = 1 if isinstance(y, Conv) else len(y.shape) - 1
     channels = y.shape[axis]
     bits = 30 if own else 22

@@ -26,9 +26,11 @@ class Codebook:
     table: NDArray[np.int64]
 
     @classmethod
-    def of(cls, weights: NDArray[np.integer]) -> Codebook | None:
-        """The narrowest codebook of all values of `weights`; None where there are more than 16."""
-        found = np.unique(weights).astype(np.int64)
+    def of(cls, weights: NDArray[np.integer], zero: bool = False) -> Codebook | None:
+        """The narrowest codebook of all values of `weights`, and of 0 if `zero`; None where there are more than 16."""
+        found = distinct(weights)
+        if zero:
+            found = np.union1d(found, [0])
         width = next((w for w in WIDTHS if len(found) <= 1 << w), None)
         return None if width is None or not len(found) else cls(width, found)
 
@@ -37,8 +39,8 @@ class Codebook:
         return 8 // self.width
 
     def codes(self, weights: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """The codes of values that are all in the table."""
-        return np.searchsorted(self.table, weights).astype(np.uint8)
+        """The codes of values; of one that is not in the table, which only padding is, that of some other."""
+        return np.minimum(np.searchsorted(self.table, weights), len(self.table) - 1).astype(np.uint8)
 
     def bytes(self, count: int) -> int:
         """Bytes of so many codes."""
@@ -68,3 +70,15 @@ class Codebook:
         mask = self.per_byte - 1
         place = f"((({index}) & {mask}){f' << {shift}' if shift else ''})"
         return f"{table}[({codes}[({index}) >> {3 - shift}] >> {place}) & {(1 << self.width) - 1}]"
+
+
+def distinct(values: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The values that occur, ascending."""
+    if not values.size:
+        return np.zeros(0, np.int64)
+    lo, hi = int(values.min()), int(values.max())
+    if hi - lo > 1 << 16:
+        return np.unique(values).astype(np.int64)
+    seen = np.zeros(hi - lo + 1, bool)
+    seen[np.asarray(values).ravel().astype(np.int64) - lo] = True
+    return np.flatnonzero(seen) + lo

@@ -11,10 +11,16 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.lowbit.codebook import VECTOR, Codebook
 from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.place import runs
 from edgec.backends.c.vector.tile import Block, Tile
 
 OVER = 2 * VECTOR * 8
 """Bytes that the last turn may write behind a block, at most (codes of one bit, weights of 16)."""
+
+
+def book_of(layer: Layer) -> Codebook | None:
+    """The codebook of the weights as the tiles read them. Behind a run that fills no vector they read zeros."""
+    return Codebook.of(layer.weights, zero=runs(layer)[2] % 8 > 0)
 
 
 def tables(book: Codebook, parts: int, wide: bool) -> NDArray[np.uint8]:
@@ -107,3 +113,8 @@ def workspace(layer: Layer, tiles: Sequence[type[Tile]], places: int) -> int:
         return 0
     blocks = [b for tile in tiles for b in tile.blocks(layer, tile.block(places))]
     return max(b.weights.nbytes for b in blocks) + OVER
+
+
+def decoded_vectors(blocks: Sequence[Block]) -> int:
+    """Vectors of weights that are decoded for the blocks of a layer."""
+    return sum(-(-b.weights.nbytes // VECTOR) for b in blocks)
