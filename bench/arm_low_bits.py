@@ -2,14 +2,15 @@
 
     python bench/arm_low_bits.py [CORE ...] [--prices]
 
-Instructions are counted under QEMU, cycles are LLVM's pipeline model of the core (edgec/hw/arm/trace.py), bytes those of
-all constants of the program. Every result is compared with the interpreter in the same run. --prices fits
+Instructions are counted under QEMU, cycles are LLVM's pipeline model of the core (edgec/hw/arm/trace.py), bytes those
+of all constants of the program. Every result is compared with the interpreter in the same run. --prices fits
 `cycles.code` and `cycles.decode` of the targets: what the same weights cost more as codes than as bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -111,11 +112,13 @@ def prices(core: str) -> None:
     found: dict[str, list[float]] = {}
     for graph in LAYERS.values():
         for name in ("codebook<4>", "ternary", "binary"):
-            (_, _, before), (made, _, after) = (measured(graph(FORMATS[name]), core, w) for w in ("none", "size"))
+            (plain, _, before), (made, _, after) = (measured(graph(FORMATS[name]), core, w) for w in ("none", "size"))
+            works = [sum((Counter(k.work) for k in p.kernels), Counter()) for p in (plain, made)]
+            if set(works[0]) != set(works[1]) - {"code", "decode"}:
+                continue  # other loops, as those of Winograd's method
             for kind in ("code", "decode"):
-                count = sum(k.work.get(kind, 0) for k in made.kernels)
-                if count:
-                    found.setdefault(kind, []).append((after - before) / count)
+                if works[1][kind]:
+                    found.setdefault(kind, []).append((after - before) / works[1][kind])
     for kind, each in found.items():
         low, mean, high = min(each), sum(each) / len(each), max(each)
         print(f"{core}: {kind} = {{ low = {low:.3g}, nominal = {mean:.3g}, high = {high:.3g} }}")

@@ -20,7 +20,7 @@ from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
-from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.match import EXACT, ByteLayer
 from edgec.backends.c.lowbit.decode import decoded_vectors
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
@@ -293,4 +293,5 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
 def _rescaling(layer: ByteLayer, vectors: int) -> int:
     """Vector instructions of `tiles.finished` for one place."""
     clamp = 2 if (layer.lo, layer.hi) != (-128, 127) else 0
-    return vectors * (2 if layer.common_shift else 3) + -(-vectors // 2) * 2 + clamp + 1
+    each = {0: 3, EXACT: 10}.get(layer.common_shift, 2)
+    return vectors * each + -(-vectors // 2) * 2 + clamp + 1

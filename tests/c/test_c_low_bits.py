@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import test_c_arm as arm
-from c_support import const, graph_of, inp
+from c_support import HOST, const, graph_of, inp
 
+import edgec
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan
+from edgec.backends.c.lowbit.choose import Form, decided
+from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.comparison import first_difference, reference
+from edgec.diagnostics import EdgecError
 from edgec.formats import Affine, Fixed, Format, Integer
 from edgec.formats_compressed import Binary, Pow2, Ternary
 from edgec.formats_compressed import Codebook as CodebookFormat
 from edgec.graph import Graph
 from edgec.hw.sim.c_program import run_plan
-from edgec.ops import Conv, Dense, Op, Reshape
+from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, Reshape, integers
+from edgec.options import Options
 from edgec.target import load_target
 
 NF4 = (-127, -88, -67, -50, -36, -23, -12, 0, 10, 20, 31, 43, 56, 71, 92, 127)
@@ -32,6 +38,8 @@ FORMATS: dict[str, Format] = {
     "ternary": Ternary(),
     "binary": Binary(),
 }
+BITS = {"ternary": 2, "two": 2, "binary": 1}
+"""Of a code, where they are not 4."""
 SANITIZE = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -56,7 +64,7 @@ def dense(rng: np.random.Generator, x: Op, fmt: Format, outputs: int, own: bool 
 
 
 def layers(fmt: Format, seed: int = 4) -> Graph:
-    """Runs that fill vectors and that do not, taps visited one by one, blocks that are not full, padding, dense layers."""
+    """Runs that fill vectors and others, taps visited one by one, blocks that are not full, padding, dense layers."""
     rng = np.random.default_rng(seed)
     image, wide = inp(arm.byte(-128), 1, 3, 11, 13, name="image"), inp(arm.byte(3), 1, 32, 9, 7, name="wide")
     row = inp(arm.byte(17), 1, 70, name="row")
@@ -93,6 +101,109 @@ def stored(made: BuildPlan) -> list[str]:
 def test_vector_code(core: str, name: str) -> None:
     made = verify(layers(FORMATS[name]), core)
     assert arm.steps(made)[1] >= 6
-    bits = {"ternary": 2, "two": 2, "binary": 1}.get(name, 4)
+    bits = BITS.get(name, 4)
     assert stored(made).count(f"{bits}-bit codes") >= 4
     assert f"t_decode_{bits}" in made.files["src/t.c"].decode()
+
+
+def with_offset(rng: np.random.Generator, y: Op) -> Op:
+    """The rescaling with an offset a channel, as a batch norm behind compressed weights leaves it."""
+    assert isinstance(y, Requantize) and isinstance(y.multiplier, Constant)
+    reach = 40 << int(y.shift.data.max())  # type: ignore[attr-defined]
+    return y.replace(offset=integers(rng.integers(-reach, reach, y.multiplier.data.size), bits=64))
+
+
+@pytest.mark.parametrize("core", [arm.DOT, arm.NEON])
+def test_rescaling_with_an_offset(core: str) -> None:
+    rng = np.random.default_rng(9)
+    fmt = FORMATS["ternary"]
+    wide, row = inp(arm.byte(3), 1, 32, 9, 7, name="wide"), inp(arm.byte(17), 1, 70, name="row")
+    first = Relu(with_offset(rng, conv(rng, wide, fmt, 16, (3, 3), pads=(1, 1, 1, 1))))
+    same: dict[str, Any] = {"pads": (1, 1, 1, 1), "groups": 16}
+    outputs = [
+        first,
+        with_offset(rng, conv(rng, first, fmt, 21, (1, 1), own=True)),
+        Clip(with_offset(rng, conv(rng, first, fmt, 16, (3, 3), **same)), -20.0, 31.5),
+        with_offset(rng, conv(rng, first, FORMATS["int4"], 16, (3, 3), own=True, **same)),
+        with_offset(rng, dense(rng, row, fmt, 6)),
+    ]
+    made = verify(graph_of(*map(arm.channels_last, outputs)), core)
+    assert arm.steps(made) == (5, 5)
+    assert made.files["src/t.c"].decode().count("t_with_offset(") > 5
+    verify(graph_of(*map(arm.channels_last, outputs)), core, "none", compiler="zig", linker="gcc")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_plain_code(name: str) -> None:
+    """On this machine under sanitizers, and sizes: codes are what is stored."""
+    graph = layers(FORMATS[name], 5)
+    frames = arm.frames_of(graph, 8)
+    sizes = []
+    for want in ("none", "size"):
+        made = plan(graph, HOST, {"name": "t", "low_bits": want})
+        if want == "size":
+            result = run_plan(made, frames, flags=SANITIZE)
+            found = first_difference(reference(graph, frames), result.layers, result.outputs)
+            assert found is None, found
+        sizes.append(made.interface["memory"]["constant_bytes"])
+    bits = (16 if name == "pow2" else 8) - BITS.get(name, 4)  # +128 needs two bytes
+    assert abs(sizes[0] - sizes[1] - bits * sum(op.w.tensor.size for op in macs(graph)) // 8) <= 16 * len(graph.outputs)
+
+
+def macs(graph: Graph) -> list[Any]:
+    return [op for op in graph.ops if isinstance(op, Conv | Dense)]
+
+
+def test_clang_and_the_portable_half() -> None:
+    for name in ("pow2", "binary"):
+        verify(layers(FORMATS[name]), arm.DOT, compiler="zig", linker="gcc")
+        verify(layers(FORMATS[name]), arm.NEON, flags=("-DT_PORTABLE",))
+
+
+def test_codes_and_what_they_stand_for() -> None:
+    rng = np.random.default_rng(0)
+    for count, width in ((1, 1), (2, 1), (3, 2), (4, 2), (5, 4), (16, 4)):
+        values = rng.permutation(np.arange(-128, 129))[:count]
+        drawn = rng.choice(values, (3, 37))
+        drawn[0, :count] = values
+        book = Codebook.of(drawn)
+        assert book is not None and book.width == width
+        packed = book.packed(drawn)
+        assert packed.nbytes == -(-3 * 37 * width // 8)
+        bits = np.unpackbits(packed, bitorder="little").reshape(-1, width)
+        codes = (bits << np.arange(width)).sum(axis=1)[: drawn.size]
+        np.testing.assert_array_equal(book.table[codes], drawn.ravel())
+    assert Codebook.of(np.arange(17)) is None
+    assert Codebook.of(np.arange(1, 17)) is not None
+    assert Codebook.of(np.arange(1, 17), zero=True) is None
+
+
+def test_the_choice() -> None:
+    assert decided(Form(100, 10.0), Form(60, 10.9), "auto")[0]
+    take, why = decided(Form(100, 10.0), Form(60, 11.1), "auto")
+    assert not take and "11.0% more cycles" in why and "40 B" in why
+    assert decided(Form(100, 10.0), Form(60, 99.0), "size")[0]
+    assert decided(Form(100, 10.0), Form(60, 9.0), "speed")[0]
+    assert not decided(Form(100, 10.0), Form(60, 10.1), "speed")[0]
+    assert not decided(Form(100, None), Form(60, None), "auto")[0]
+    assert not decided(Form(60, 10.0), Form(60, 1.0), "size")[0]
+
+
+def test_the_table_says_why(tmp_path: Path) -> None:
+    """Many places pay for decoding, a matrix times one vector does not; the model's other layers are named too."""
+    rng = np.random.default_rng(2)
+    fmt = FORMATS["nf4"]
+    image, row = inp(arm.byte(3), 1, 32, 16, 16, name="image"), inp(arm.byte(1), 1, 256, name="row")
+    outputs = [conv(rng, image, fmt, 32, (3, 3)), dense(rng, row, fmt, 64), arm.dense(rng, row, 20)]
+    graph = graph_of(*map(arm.channels_last, outputs))
+    first, second, third = plan(graph, load_target("cortex-a76"), {"name": "t"}).tables["low bits"]
+    assert first["weights"] == "4-bit codes" and second["weights"] == third["weights"] == "bytes"
+    assert "more cycles" in str(second["why"]) and "16 different weights" in str(third["why"])
+    assert int(str(first["B as codes"])) < int(str(first["B as bytes"])) - 32 * 32 * 9 // 2 + 100
+    alike = graph_of(arm.dense(rng, row, 20))
+    assert not plan(alike, load_target("cortex-a76"), {"name": "t"}).tables
+    artefact = edgec.build(graph, "cortex-a76", tmp_path / "out", Options(low_bits="size", golden=2))
+    assert [r["weights"] for r in artefact.manifest["tables"]["low bits"]] == ["4-bit codes"] * 2 + ["bytes"]
+    assert "low bits" in (tmp_path / "out" / "reports" / "index.html").read_text()
+    with pytest.raises(EdgecError, match="low_bits"):
+        Options(low_bits="most")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgec.backends.c.int8.match import EXACT
+
 Store = tuple[str, int]
 """Where codes go and how many of them."""
 
@@ -15,13 +17,18 @@ def finished(
     shift: int,
     clamp: bool,
     stores: Sequence[Store],
+    offsets: Sequence[str] = (),
 ) -> list[str]:
     """Statements that rescale up to four vectors of sums, add the zero point, saturate, clamp and store the codes.
 
-    `shift`: what all channels share, 0: `shifts` holds vectors of minus the shift. The vectors are split evenly among
+    `shift`: what all channels share, 0: `shifts` holds vectors of minus the shift, EXACT: and `offsets` say where the
+    offsets are, which are added in 64 bits. The vectors are split evenly among
     `stores`, each of which gets the first codes of its share."""
     scaled = [f"vqdmulhq_s32({s}, {m})" for s, m in zip(sums, multipliers, strict=True)]
-    if shift:
+    if shift == EXACT:
+        each = zip(sums, multipliers, shifts, offsets, strict=True)
+        narrow = [f"@with_offset({s}, {m}, {r}, {at})" for s, m, r, at in each]
+    elif shift:
         narrow = [f"vqrshrn_n_s32({s}, {shift})" for s in scaled]
     else:
         narrow = [f"vqmovn_s32(vrshlq_s32({s}, {r}))" for s, r in zip(scaled, shifts, strict=True)]

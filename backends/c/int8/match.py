@@ -17,11 +17,15 @@ from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centere
 WORD = 1 << 31
 SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
 """Shifts that are tried for all channels of a layer."""
+EXACT = -1
+"""In place of a common shift: products in 64 bits, with an offset."""
 
 
 @dataclass(frozen=True, eq=False)
 class ByteLayer(Layer):
     """A convolution or dense layer as integers: y = clamp(((x . w + bias) * multiplier) >> (31 + shift) + zero).
+
+    With an `offset` [O]: clamp(((x . w + bias) * multiplier + offset) >> shift + zero).
 
     `weights` are int8, or int16 where some are +128; `bias`, `multiplier`, `shift` [O] int32 for codes of x without
     their zero point subtracted; the shift rounds halves up."""
@@ -31,6 +35,7 @@ class ByteLayer(Layer):
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     zero: int
+    offset: NDArray[np.int64] | None = None
 
     @property
     def clamp(self) -> str:
@@ -39,9 +44,12 @@ class ByteLayer(Layer):
 
     @cached_property
     def common_shift(self) -> int:
-        """A shift that all channels can share exactly, so that it narrows to 16 bits at once; 0 where there is none.
+        """A shift that all channels can share exactly, so that it narrows to 16 bits at once; 0 where there is none,
+        `EXACT` where there is an offset.
 
         Few different ones, so that layers share code: the multipliers of such a layer are those of `shared`."""
+        if self.offset is not None:
+            return EXACT
         for shift in SHIFTS:
             if self._fits(shift):
                 return shift
@@ -55,7 +63,7 @@ class ByteLayer(Layer):
     @property
     def shared(self) -> NDArray[np.int64]:
         """The multipliers for `common_shift`."""
-        up = self.common_shift - self.shift if self.common_shift else np.zeros_like(self.shift)
+        up = self.common_shift - self.shift if self.common_shift > 0 else np.zeros_like(self.shift)
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
 
@@ -75,12 +83,12 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
     if sums is None or scaled is None or bounds is None:
         return None
     weights, bias = sums
-    multiplier, shift = scaled
+    multiplier, shift, offset = scaled
     negated = _negated(weights)
     sign = np.where(negated, -1, 1)
     weights = np.where(negated[:, None, None, None], -weights, weights)
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    layer = ByteLayer(op, _narrow(weights), bias * sign, *bounds, pad, multiplier * sign, shift, zero)
+    layer = ByteLayer(op, _narrow(weights), bias * sign, *bounds, pad, multiplier * sign, shift, zero, offset)
     if layer.weights.dtype != np.int8 and (layer.depthwise or runs(layer)[1] > 1):
         return None
     return layer
@@ -142,16 +150,25 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | Non
     return w.astype(np.int16), bias
 
 
-def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Multiplier and shift of every channel for SQDMULH and SRSHL; None for what these cannot do exactly."""
-    if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant) or op.offset is not None:
+def _rescaling(
+    op: Requantize, channels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None] | None:
+    """Multiplier, shift and offset of every channel, these for SQDMULH and SRSHL where there is no offset; None for
+    what cannot be done exactly."""
+    if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant):
+        return None
+    if not (op.offset is None or isinstance(op.offset, Constant)):
         return None
     if op.out.rounding != "half_up" or op.out.overflow != "saturate":
         return None
-    by_channel = channels > 1 and (op.multiplier.data.size > 1 or op.shift.data.size > 1)
+    parameters = [p for p in (op.multiplier, op.shift, op.offset) if p is not None]
+    by_channel = channels > 1 and any(p.data.size > 1 for p in parameters)
     if by_channel and op.axis % len(op.shape) != (1 if isinstance(op.x, Conv) else len(op.shape) - 1):
         return None
-    multiplier, shift = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in (op.multiplier, op.shift))
+    multiplier, shift, *offset = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in parameters)
+    if offset:
+        small = np.abs(multiplier).max() < WORD and np.abs(offset[0]).max() < 1 << 62
+        return (multiplier, shift, offset[0]) if small and shift.min() >= 0 and shift.max() <= 62 else None
     up = np.zeros(channels, np.int64)
     while True:
         can = (np.abs(multiplier) << (up + 1) < WORD) & (multiplier != 0)
@@ -162,7 +179,17 @@ def _rescaling(op: Requantize, channels: int) -> tuple[NDArray[np.int64], NDArra
     right[multiplier == 0] = 1
     if (right < 1).any() or (np.abs(multiplier << up) >= WORD).any():
         return None
-    return multiplier << up, np.minimum(right, 32)
+    return multiplier << up, np.minimum(right, 32), None
+
+
+def table_of(layer: ByteLayer, channels: slice | NDArray, count: int) -> NDArray[np.int32]:
+    """Bias, multiplier, minus shift of `channels`, zero up to `count`; behind them the offsets, 64 bits each."""
+    rows = np.stack([layer.bias, layer.shared, -layer.shift])[:, channels]
+    table = np.pad(rows, ((0, 0), (0, count - rows.shape[1]))).astype(np.int32)
+    if layer.offset is None:
+        return table
+    offset = np.pad(layer.offset[channels], (0, count - rows.shape[1])).astype("<i8").view("<i4").astype(np.int32)
+    return np.concatenate([table, offset.reshape(2, count)])
 
 
 def _clamp(ops: tuple[Op, ...], rescale: Requantize) -> tuple[int, int] | None:
