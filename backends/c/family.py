@@ -12,6 +12,8 @@ from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.recurrent import can as can_recur
 from edgec.backends.c.int8 import match as int8_match
+from edgec.backends.c.lowbit import binary
+from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
@@ -34,6 +36,8 @@ class Family:
     workspace: Callable[[Any, View], int]
     recurrent: bool = False
     """Whether it does recurrent layers, too."""
+    packs: bool = False
+    """Whether it takes its operand as it lies and packs it itself."""
     codes: bool = False
     """Whether its tiles can have weights that are stored as codes."""
 
@@ -43,6 +47,7 @@ _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace, codes=True),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, codes=True),
+    Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),
     Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
 )
 """The first that can do a step does it."""

@@ -241,9 +241,11 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: 
 
 def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:
     """Let vector code do a step, with the memory that it needs."""
+    if family.packs and layer.image(views[layer.op.x]) is None:
+        return
     step.layer, step.family = layer, family
     x = views[layer.op.x]
-    step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
+    step.copy = None if family.packs or reads_as_it_is(layer, x) else scratch(layer, x)
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
     y = layer.image(views[step.result])

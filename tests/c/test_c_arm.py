@@ -54,7 +54,7 @@ def weights(rng: np.random.Generator, shape: Sequence[int], kind: str) -> np.nda
 def rescaled(rng: np.random.Generator, y: Conv | Dense, own: bool, clamp: str) -> Op:
     """Sums as bytes, most of them inside their range: with a shift for each channel or one that they share; clamped."""
     assert isinstance(y.w, Constant)
-    activation = float(np.hypot(74, y.x.format.zero_point_array[0]))
+    activation = float(np.hypot(74 if y.x.format.bits > 1 else 1, y.x.format.zero_point_array[0]))
     spread = activation * float(np.sqrt((y.w.levels.astype(float) ** 2).mean() * y.terms))
     axis = 1 if isinstance(y, Conv) else len(y.shape) - 1
     channels = y.shape[axis]
@@ -97,9 +97,10 @@ def channels_last(op: Op) -> Op:
 def frames_of(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     """Random codes, codes of both ends at random, and nothing but either end."""
     frames = {name: codes.copy() for name, codes in random_frames(graph, 5, seed).items()}
-    for codes in frames.values():
-        codes[1] = np.where(codes[1] >= 0, 127, -128)
-        codes[2], codes[3] = -128, 127
+    for name, codes in frames.items():
+        lo, hi = next(x.format.code_range for x in graph.inputs if x.name == name)
+        codes[1] = np.where(codes[1] > (lo + hi) // 2, hi, lo)
+        codes[2], codes[3] = lo, hi
     return frames
 
 

@@ -22,7 +22,7 @@ from edgec.formats_compressed import Binary, Pow2, Ternary
 from edgec.formats_compressed import Codebook as CodebookFormat
 from edgec.graph import Graph
 from edgec.hw.sim.c_program import run_plan
-from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, Reshape, integers
+from edgec.ops import Clip, Constant, Conv, Dense, MultiThreshold, Op, Relu, Requantize, Reshape, Transpose, integers
 from edgec.options import Options
 from edgec.target import load_target
 
@@ -207,3 +207,61 @@ def test_the_table_says_why(tmp_path: Path) -> None:
     assert "low bits" in (tmp_path / "out" / "reports" / "index.html").read_text()
     with pytest.raises(EdgecError, match="low_bits"):
         Options(low_bits="most")
+
+
+def bits_of(rng: np.random.Generator, y: Conv | Dense) -> Op:
+    """Whether sums reach a threshold a channel; every third one falls, one is never reached, one always."""
+    channels = y.w.shape[0]
+    least = rng.normal(0, np.sqrt(y.terms), (channels, 1)).round().astype(int)
+    least[:2, 0] = 5 * y.terms, -5 * y.terms
+    sign = np.where(np.arange(channels) % 3, 1, -1)
+    axis = 1 if isinstance(y, Conv) else len(y.shape) - 1
+    return MultiThreshold(y, integers(least, bits=32), integers(sign), Binary(), axis)
+
+
+def binary_layers() -> Graph:
+    rng = np.random.default_rng(12)
+    bit = Binary()
+    image, wide = inp(bit, 1, 3, 11, 13, name="image"), inp(bit, 1, 64, 9, 7, name="wide")
+    row, rows = inp(bit, 1, 784, name="row"), inp(bit, 5, 72, name="rows")
+
+    def layer(x: Op, outputs: int, *kernel: int, bias: bool = False, **options: Any) -> Any:
+        b = integers(rng.integers(-9, 9, outputs)) if bias else None
+        w = weights(rng, bit, outputs, x.shape[1], *kernel)
+        return Conv(x, w, b, **options) if kernel else Dense(x, w, b)
+
+    first = bits_of(rng, layer(image, 21, 3, 3, bias=True))
+    second = bits_of(rng, layer(first, 64, 2, 4, strides=(2, 1)))
+    third = bits_of(rng, layer(wide, 40, 3, 3))
+    outputs = [
+        third,
+        bits_of(rng, layer(third, 16, 1, 1)),
+        bits_of(rng, layer(wide, 130, 3, 2, dilations=(2, 2), bias=True)),
+        arm.rescaled(rng, layer(second, 10, 3, 3), True, "relu"),
+        with_offset(rng, arm.rescaled(rng, layer(wide, 24, 1, 1), False, "")),
+        arm.rescaled(rng, layer(wide, 7, 9, 7), False, "clip"),
+        bits_of(rng, layer(row, 37)),
+        bits_of(rng, layer(bits_of(rng, layer(row, 64)), 64)),
+        arm.rescaled(rng, layer(row, 10, bias=True), False, ""),
+        bits_of(rng, layer(rows, 5)),
+        bits_of(rng, layer(Transpose(inp(bit, 72, 3, name="turned"), (1, 0)), 8)),
+    ]
+    return graph_of(*map(arm.channels_last, outputs))
+
+
+@pytest.mark.parametrize("core", [arm.DOT, arm.NEON])
+def test_single_bits(core: str) -> None:
+    graph = binary_layers()
+    made = verify(graph, core, "auto")
+    assert arm.steps(made) == (len(macs(graph)),) * 2
+    text = made.files["src/t.c"].decode()
+    assert "t_bit_4x1" in text and "t_xnor_4x1" in text and "t_bit_1x4" in text
+    verify(graph, core, "auto", compiler="zig", linker="gcc")
+
+
+def test_single_bits_in_plain_code() -> None:
+    graph = binary_layers()
+    frames = arm.frames_of(graph, 8)
+    result = run_plan(plan(graph, HOST, {"name": "t", "low_bits": "size"}), frames, flags=SANITIZE)
+    found = first_difference(reference(graph, frames), result.layers, result.outputs)
+    assert found is None, found

@@ -41,11 +41,11 @@ def finished(
         lines.append("  v = vminq_s8(vmaxq_s8(v, low), high);")
     share = 4 * (len(sums) // len(stores))
     for k, (to, count) in enumerate(stores):
-        lines += ["  " + line for line in _stored(to, count, share * k)]
+        lines += ["  " + line for line in stored(to, count, share * k)]
     return [*lines, "}"]
 
 
-def _stored(to: str, count: int, lane: int) -> list[str]:
+def stored(to: str, count: int, lane: int) -> list[str]:
     """Store `count` codes from `lane` on, a multiple of 4."""
     if count == 16:
         return [f"vst1q_s8({to}, v);"]

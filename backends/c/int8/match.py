@@ -73,13 +73,13 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
         return None
     rescale = ops[1]
-    if not (_signed_byte(op.x.format) and _signed_byte(rescale.format) and isinstance(op.w, Constant)):
+    if not (signed_byte(op.x.format) and signed_byte(rescale.format) and isinstance(op.w, Constant)):
         return None
     if not fits(op) or (isinstance(op, Conv) and not _window_fits(op)):
         return None
     sums = _sums(op)
-    scaled = _rescaling(rescale, len(op.w.data))
-    bounds = _clamp(ops, rescale)
+    scaled = rescaling(rescale, len(op.w.data))
+    bounds = clamp_of(ops, rescale)
     if sums is None or scaled is None or bounds is None:
         return None
     weights, bias = sums
@@ -104,7 +104,7 @@ def _narrow(w: NDArray[np.int16]) -> NDArray[np.integer]:
     return w.astype(np.int8) if w.max(initial=0) <= 127 else w
 
 
-def _signed_byte(fmt: Format) -> bool:
+def signed_byte(fmt: Format) -> bool:
     return fmt.dtype == np.int8 and plain(fmt) and fmt.zero_point_array.size == 1
 
 
@@ -123,6 +123,18 @@ def _depthwise_blocks(op: Conv) -> bool:
     return channels == 8 and horizontal == 1 and width > 1
 
 
+def bias_of(op: Conv | Dense) -> NDArray[np.int64] | None:
+    """The bias in units of the products; None for one that is computed or finer."""
+    if op.b is None:
+        return np.zeros(len(op.w.data), np.int64)  # type: ignore[attr-defined]
+    if not isinstance(op.b, Constant):
+        return None
+    x, k = op.x.format.frac, op.w.format.frac
+    if x is None or k is None or op.b.format.frac is None:
+        return op.b.levels
+    return None if op.b.format.frac > x + k else op.b.levels << (x + k - op.b.format.frac)
+
+
 def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | None:
     """Weights [O, kH, kW, C], -128 to 128, and the bias that makes up for the zero point of x; None beyond 32-bit
     sums."""
@@ -132,16 +144,9 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | Non
         return None
     w = weights_of(op, w)
     flat = w.reshape(len(w), -1)
-    bias = np.zeros(len(w), np.int64)
-    if op.b is not None:
-        x, k = op.x.format.frac, op.w.format.frac
-        if not isinstance(op.b, Constant):
-            return None
-        bias = op.b.levels
-        if x is not None and k is not None and op.b.format.frac is not None:
-            if op.b.format.frac > x + k:
-                return None
-            bias = bias << (x + k - op.b.format.frac)
+    bias = bias_of(op)
+    if bias is None:
+        return None
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
@@ -150,11 +155,11 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | Non
     return w.astype(np.int16), bias
 
 
-def _rescaling(
+def rescaling(
     op: Requantize, channels: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None] | None:
-    """Multiplier, shift and offset of every channel, these for SQDMULH and SRSHL where there is no offset; None for
-    what cannot be done exactly."""
+    """Multiplier, shift and offset of every channel, these for SQDMULH and SRSHL where there is no offset: one of zeros
+    for what these cannot do exactly; None for what nothing can."""
     if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant):
         return None
     if not (op.offset is None or isinstance(op.offset, Constant)):
@@ -167,8 +172,7 @@ def _rescaling(
         return None
     multiplier, shift, *offset = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in parameters)
     if offset:
-        small = np.abs(multiplier).max() < WORD and np.abs(offset[0]).max() < 1 << 62
-        return (multiplier, shift, offset[0]) if small and shift.min() >= 0 and shift.max() <= 62 else None
+        return _in_64_bits(multiplier, shift, offset[0])
     up = np.zeros(channels, np.int64)
     while True:
         can = (np.abs(multiplier) << (up + 1) < WORD) & (multiplier != 0)
@@ -178,8 +182,16 @@ def _rescaling(
     right = shift + up - 31
     right[multiplier == 0] = 1
     if (right < 1).any() or (np.abs(multiplier << up) >= WORD).any():
-        return None
+        return _in_64_bits(multiplier, shift, np.zeros(channels, np.int64))
     return multiplier << up, np.minimum(right, 32), None
+
+
+def _in_64_bits(
+    multiplier: NDArray[np.int64], shift: NDArray[np.int64], offset: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+    """The same numbers, where products and offsets fit into 64 bits together."""
+    small = np.abs(multiplier).max() < WORD and np.abs(offset).max() < 1 << 62
+    return (multiplier, shift, offset) if small and shift.min() >= 0 and shift.max() <= 62 else None
 
 
 def table_of(layer: ByteLayer, channels: slice | NDArray, count: int) -> NDArray[np.int32]:
@@ -192,7 +204,7 @@ def table_of(layer: ByteLayer, channels: slice | NDArray, count: int) -> NDArray
     return np.concatenate([table, offset.reshape(2, count)])
 
 
-def _clamp(ops: tuple[Op, ...], rescale: Requantize) -> tuple[int, int] | None:
+def clamp_of(ops: tuple[Op, ...], rescale: Requantize) -> tuple[int, int] | None:
     """Codes that the clamps behind the rescaling leave; None for other ops there."""
     lo, hi = rescale.format.level_range
     zero = int(rescale.format.zero_point_array[0])

@@ -52,6 +52,12 @@ class Layer:
         top, left, bottom, right = o.pads
         return kernel, _two(o.strides), _two(o.dilations), (top, left, bottom, right)
 
+    def image_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of an operand of `shape` as an image."""
+        if isinstance(self.op, Dense):
+            return 1, math.prod(shape[:-1])
+        return (shape[2], shape[3]) if len(shape) == 4 else (1, shape[2])
+
     def image(self, view: View) -> View | None:
         """The operand or the result as [1, C, H, W]: the rows of a dense layer lie side by side. None where no strides
         say so."""

@@ -60,6 +60,8 @@ class Tile:
     WEIGHT: ClassVar[str]
     NUMBER: ClassVar[str]
     """C types of x and y, of weights and of what is known of every channel."""
+    RESULT: ClassVar[str] = ""
+    """The type of y, where it is another one."""
     FACTS: ClassVar[tuple[str, str, str]]
     """The name of the struct of facts, what they are and their members behind those that all tiles have."""
 
@@ -183,10 +185,11 @@ class Tile:
 
     def function(self) -> str:
         """`lines` rows of `tiles` times `places` neighbouring results."""
+        result = self.RESULT or self.ELEMENT
         lines = [
             f"NOINLINE_ static void {self.name}(",
             f"    const {self.ELEMENT} *from, const {self.WEIGHT} *weights, const {self.NUMBER} *numbers,",
-            f"    {self.ELEMENT} *to, int32_t lines, int32_t tiles, int32_t turns, const @{self.FACTS[0]} *t) {{",
+            f"    {result} *to, int32_t lines, int32_t tiles, int32_t turns, const @{self.FACTS[0]} *t) {{",
             *(["  (void)turns;"] * (not self.loop)),
             "  /* in registers: a store of results might change the struct, as far as a compiler knows */",
             "  const ptrdiff_t x_step = t->x_step, y_step = t->y_step, x_row = t->x_row, y_row = t->y_row;",
@@ -198,7 +201,7 @@ class Tile:
             *self.held(),
             "  for (int32_t line = 0; line < lines; line++, from += x_row, to += y_row) {",
             f"    const {self.ELEMENT} *x = from;",
-            f"    {self.ELEMENT} *y = to;",
+            f"    {result} *y = to;",
             "    for (int32_t k = 0; k < tiles; k++) {",
             f"      const {self.WEIGHT} *w = weights;",
             f"      const {self.ELEMENT} *row = x;",
