@@ -4,7 +4,8 @@
 
 Instructions are counted under QEMU, cycles are LLVM's pipeline model of the core (edgec/hw/arm/trace.py), bytes those
 of all constants of the program. Every result is compared with the interpreter in the same run. --prices fits
-`cycles.code` and `cycles.decode` of the targets: what the same weights cost more as codes than as bytes.
+`cycles.code` and `cycles.decode` of the targets, what the same weights cost more as codes than as bytes, and those of
+`cycles.xnor*`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from arm_constants import bars, fitted
 
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan
@@ -26,7 +28,7 @@ from edgec.hw.arm.trace import trace
 from edgec.hw.sim.c_program import run_plan
 from edgec.hw.sim.c_steps import executed
 from edgec.interp import random_frames
-from edgec.ops import Constant, Conv, Dense, Input, Op, Relu, Requantize, Transpose, integers
+from edgec.ops import Constant, Conv, Dense, Input, MultiThreshold, Op, Relu, Requantize, Transpose, integers
 from edgec.target import load_target
 
 CORES = ("cortex-a76", "cortex-a72")
@@ -38,6 +40,7 @@ FORMATS: dict[str, Format] = {
     "pow2<4>": Pow2(4),
     "ternary": Ternary(),
     "binary": Binary(),
+    "binary, activations too": Binary(),
 }
 
 
@@ -58,22 +61,37 @@ def rescaled(rng: np.random.Generator, y: Conv | Dense) -> Op:
     return Requantize(y, integers(made), integers(shift), None, Quantizer(BYTE, "half_up", "saturate"), axis)
 
 
-def convolution(outputs: int, channels: int, kernel: int, size: int) -> Callable[[Format], Graph]:
-    def graph(fmt: Format) -> Graph:
+def compared(rng: np.random.Generator, y: Conv | Dense) -> Op:
+    """Sums as bits, by a threshold a channel."""
+    outputs = y.w.shape[0]
+    least = rng.normal(0, np.sqrt(y.terms), (outputs, 1)).round().astype(int)
+    axis = 1 if isinstance(y, Conv) else len(y.shape) - 1
+    return MultiThreshold(y, integers(least), integers(np.ones(outputs, int)), Binary(), axis)
+
+
+def convolution(outputs: int, channels: int, kernel: int, size: int) -> Callable[[str], Graph]:
+    """Results of `size` x `size`; x is read with its margin, as binary layers cannot pad."""
+
+    def graph(name: str) -> Graph:
         rng = np.random.default_rng(1)
-        x = Input("x", type=TensorType(BYTE, (1, size, size, channels)))
-        pads = (kernel // 2,) * 4
-        y = Conv(Relu(Transpose(x, (0, 3, 1, 2))), drawn(rng, fmt, outputs, channels, kernel, kernel), None, pads=pads)
-        return Graph("bench", (x,), (("y", Transpose(rescaled(rng, y), (0, 2, 3, 1))),))
+        bits = "activations" in name
+        x = Input("x", type=TensorType(Binary() if bits else BYTE, (1, size + kernel - 1, size + kernel - 1, channels)))
+        turned = Transpose(x, (0, 3, 1, 2))
+        w = drawn(rng, FORMATS[name], outputs, channels, kernel, kernel)
+        y = compared(rng, Conv(turned, w)) if bits else rescaled(rng, Conv(Relu(turned), w))
+        return Graph("bench", (x,), (("y", Transpose(y, (0, 2, 3, 1))),))
 
     return graph
 
 
-def product(outputs: int, inputs: int) -> Callable[[Format], Graph]:
-    def graph(fmt: Format) -> Graph:
+def product(outputs: int, inputs: int) -> Callable[[str], Graph]:
+    def graph(name: str) -> Graph:
         rng = np.random.default_rng(1)
-        x = Input("x", type=TensorType(BYTE, (1, inputs)))
-        return Graph("bench", (x,), (("y", rescaled(rng, Dense(Relu(x), drawn(rng, fmt, outputs, inputs)))),))
+        bits = "activations" in name
+        x = Input("x", type=TensorType(Binary() if bits else BYTE, (1, inputs)))
+        w = drawn(rng, FORMATS[name], outputs, inputs)
+        y = compared(rng, Dense(x, w)) if bits else rescaled(rng, Dense(Relu(x), w))
+        return Graph("bench", (x,), (("y", y),))
 
     return graph
 
@@ -84,6 +102,14 @@ LAYERS = {
     "3x3, 128 to 128 channels, 4 x 4": convolution(128, 128, 3, 4),
     "dense, 640 to 128": product(128, 640),
 }
+
+MORE = {
+    "1x1, 256 to 32 channels, 8 x 8": convolution(32, 256, 1, 8),
+    "3x3, 32 to 96 channels, 7 x 7": convolution(96, 32, 3, 7),
+    "dense, 100 to 64": product(64, 100),
+    "dense, 2048 to 24": product(24, 2048),
+}
+"""What the prices of single bits are fitted to, too."""
 
 
 def measured(graph: Graph, core: str, want: str) -> tuple[BuildPlan, int, float]:
@@ -100,8 +126,8 @@ def measured(graph: Graph, core: str, want: str) -> tuple[BuildPlan, int, float]
 def table(core: str) -> None:
     print(f"\n{core}\n\n| layer | weights | instructions | cycles | constants B | arena B |\n|---|---|---|---|---|---|")
     for layer, graph in LAYERS.items():
-        for name, fmt in FORMATS.items():
-            made, instructions, cycles = measured(graph(fmt), core, "size")
+        for name in FORMATS:
+            made, instructions, cycles = measured(graph(name), core, "size")
             memory: Any = made.interface["memory"]
             row = [layer, name, instructions, round(cycles), memory["constant_bytes"], memory["arena_bytes"]]
             print(f"| {' | '.join(map(str, row))} |", flush=True)
@@ -112,7 +138,7 @@ def prices(core: str) -> None:
     found: dict[str, list[float]] = {}
     for graph in LAYERS.values():
         for name in ("codebook<4>", "ternary", "binary"):
-            (plain, _, before), (made, _, after) = (measured(graph(FORMATS[name]), core, w) for w in ("none", "size"))
+            (plain, _, before), (made, _, after) = (measured(graph(name), core, w) for w in ("none", "size"))
             works = [sum((Counter(k.work) for k in p.kernels), Counter()) for p in (plain, made)]
             if set(works[0]) != set(works[1]) - {"code", "decode"}:
                 continue  # other loops, as those of Winograd's method
@@ -120,8 +146,18 @@ def prices(core: str) -> None:
                 if works[1][kind]:
                     found.setdefault(kind, []).append((after - before) / works[1][kind])
     for kind, each in found.items():
-        low, mean, high = min(each), sum(each) / len(each), max(each)
-        print(f"{core}: {kind} = {{ low = {low:.3g}, nominal = {mean:.3g}, high = {high:.3g} }}")
+        low, mean, high = max(min(each), 0.0), sum(each) / len(each), max(each)
+        print(f"{core}: {kind} = {{ low = {low:.3g}, nominal = {mean:.3g}, high = {high:.3g} }}", flush=True)
+    rows = []
+    for layer, graph in {**LAYERS, **MORE}.items():
+        made, _, cycles = measured(graph("binary, activations too"), core, "none")
+        works = [dict(k.work) for k in made.kernels if any(kind.startswith("xnor") for kind in k.work)]
+        rows += [(layer, "", cycles, work) for work in works]
+    fit = fitted(rows)
+    margin = bars(rows, fit)
+    for kind, price in fit.items():
+        low, high = price * (1 - margin[kind]), price * (1 + margin[kind])
+        print(f"{core}: {kind} = {{ low = {low:.3g}, nominal = {price:.3g}, high = {high:.3g} }}", flush=True)
 
 
 def main() -> None:

@@ -21,7 +21,10 @@ from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
+from edgec.backends.c.lowbit.binary import BitLayer
 from edgec.backends.c.lowbit.decode import decoded_vectors
+from edgec.backends.c.lowbit.steps import packed_image
+from edgec.backends.c.lowbit.xnor import tile_of as bit_tile
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
@@ -183,6 +186,9 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     if isinstance(layer, FloatLayer):
         _floats(found, layer, x, y)
         return
+    if isinstance(layer, BitLayer):
+        _bits(found, layer, x, y)
+        return
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
     if layer.depthwise:
@@ -266,6 +272,23 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
         found["decode"] += decoded_vectors(tile.blocks(layer, tile.block(places)))
     found["neon_rescale"] += rows * places * _rescaling(layer, vectors)
     found["neon_call"] += rows * -(-vectors // LANES)
+
+
+def _bits(found: Counter[str], layer: BitLayer, x: View, y: View) -> None:
+    """Packing, then vectors of 128 products."""
+    channels, height, width = x.shape[1], x.shape[2], x.shape[3]
+    found["xnor_pack"] += height * width * -(-channels // 16)
+    rows, places, *_ = geometry(layer, packed_image(layer), y)
+    tap_rows, columns, run = runs(layer)
+    vectors = tap_rows * columns * -(-run // 16)
+    tile = bit_tile(layer)
+    for block in tile.blocks(layer, tile.block(places)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles, outputs = rows * n, LANES * block.vectors
+            found["xnor"] += tiles * vectors * count * outputs
+            found["xnor_load"] += tiles * vectors * (count + outputs)
+            made = 3 if layer.threshold else _rescaling(layer, 1)
+            found["xnor_finish"] += tiles * count * block.vectors * (LANES + 2 + made)
 
 
 def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
