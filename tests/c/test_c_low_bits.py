@@ -256,6 +256,8 @@ def test_single_bits(core: str) -> None:
     assert arm.steps(made) == (len(macs(graph)),) * 2
     text = made.files["src/t.c"].decode()
     assert "t_bit_4x1" in text and "t_xnor_4x1" in text and "t_bit_1x4" in text
+    assert set(stored(made)) == {"single bits"} and "count" in str(made.tables["low bits"][0]["why"])
+    assert all(set(k.work) >= {"xnor", "xnor_load", "xnor_finish", "xnor_pack"} for k in made.kernels)
     verify(graph, core, "auto", compiler="zig", linker="gcc")
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgec.target import Target
 
 Want = Literal["auto", "size", "speed", "none"]
+BITS = "activations are single bits, too: 128 products by exclusive or and count"
 MORE_CYCLES = 0.1
 """The share of its cycles that a layer may take longer for smaller weights under `auto`."""
 
@@ -54,15 +55,18 @@ def choices(graph: Graph, name: str, families: Sequence[Family], target: Target 
     plain = scheduled(graph, name, families)
     layers = {s: reason(s.ops, families) for s in plain.steps if _weighted(s.ops[0])}
     able = {s.ops[0] for s, why in layers.items() if why is None}
-    if not able:
+    if not able and BITS not in layers.values():
         return []
     packed = scheduled(graph, name, families, able)
     small = {s.ops[0]: s for s in packed.steps}
     found = []
     for step, why in layers.items():
         op = step.ops[0]
+        if why is BITS:
+            found.append(Choice(op, False, _row(step, "single bits", why, None, measured(plain, step, target))))
+            continue
         if why is not None:
-            found.append(Choice(op, False, _row(step, "bytes", f"{why}")))
+            found.append(Choice(op, False, _row(step, "bytes", why)))
             continue
         forms = measured(plain, step, target), measured(packed, small[op], target)
         take, why = decided(*forms, want)
@@ -99,6 +103,8 @@ def reason(ops: tuple[Op, ...], families: Sequence[Family]) -> str | None:
     if found is None:
         return None
     family, layer = found
+    if family.packs:
+        return BITS
     if layer.depthwise or not family.codes:
         return "its vector code reads bytes"
     if book_of(layer) is None:
