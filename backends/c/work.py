@@ -27,6 +27,7 @@ from edgec.backends.c.lowbit.steps import packed_image
 from edgec.backends.c.lowbit.xnor import tile_of as bit_tile
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
+from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.vector.dense import geometry, split
 from edgec.backends.c.vector.depthwise import firsts
@@ -267,7 +268,9 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     vectors = -(-len(layer.weights) // LANES)
     tile = neon.tile_of(layer, places)
-    found[f"neon_{tile.FAMILY}"] += round(rows * places * vectors * neon.costs(layer, places)[tile])
+    found["neon_lane" if tile is LaneTile else "neon_pair"] += round(
+        rows * places * vectors * neon.costs(layer, places)[tile]
+    )
     if layer.codes is not None:
         found["decode"] += decoded_vectors(tile.blocks(layer, tile.block(places)))
     found["neon_rescale"] += rows * places * _rescaling(layer, vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,11 @@ def test_vector_code(core: str, name: str) -> None:
     assert arm.steps(made)[1] >= 6
     bits = BITS.get(name, 4)
     assert stored(made).count(f"{bits}-bit codes") >= 4
-    assert f"t_decode_{bits}" in made.files["src/t.c"].decode()
+    text = made.files["src/t.c"].decode()
+    assert f"t_decode_{bits}" in text
+    if core == arm.NEON:  # sums of whole runs in 16 bits, of the long one in parts where weights are above 1
+        assert ("t_long_" in text) == (name in ("int4", "ternary", "binary"))
+        assert bool(re.search(r"t_long_1x\w*_columns", text)) == (name == "int4")
 
 
 def with_offset(rng: np.random.Generator, y: Op) -> Op:

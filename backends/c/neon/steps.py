@@ -8,6 +8,7 @@ from edgec.backends.c.lowbit.decode import workspace as decoding
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.lane import LaneTile
+from edgec.backends.c.neon.long import LongTile
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.vector.dense import dense, geometry
 from edgec.backends.c.vector.depthwise import depthwise
@@ -53,7 +54,13 @@ def costs(layer: ByteLayer, places: int) -> dict[type[Tile], float]:
     rows, columns, run = runs(layer)
     together = min(places, 4)
     found: dict[type[Tile], float] = {}
-    if PairTile.can(layer.weights.reshape(len(layer.weights), rows, columns, run)):
+    weights = layer.weights.reshape(len(layer.weights), rows, columns, run)
+    if LongTile.can(weights):
+        pieces, rest = LongTile.pieces(run)
+        visits = rows * LongTile.parts(weights).shape[2]
+        found[LongTile] = rows * columns * (8 * pieces + 4 * rest + (pieces + rest) * (1 + 2 / together))
+        found[LongTile] += visits * (8 if visits == 1 else 16) + 4
+    if PairTile.can(weights):
         pieces, rest = PairTile.pieces(run)  # arithmetic, loads of both operands, pairwise additions
         found[PairTile] = rows * columns * (12 * pieces + 8 * rest + (pieces + rest) * (1 + 2 / together)) + 4
     found[LaneTile] = rows * columns * (run * (1 + 0.5 / together) + 0.5 * -(-run // 8))

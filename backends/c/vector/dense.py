@@ -50,16 +50,17 @@ def dense(
     row_step = x.strides[2] * dy if tap_rows > 1 else 0
     column_step = x.strides[3] * dx if columns > 1 else 0
     constants.function(family.FACTS[0], family.struct())
-    groups: dict[tuple[int, type[Tile], bool], list[Block]] = {}
+    groups: dict[tuple[int, type[Tile], int, int], list[Block]] = {}
     for block in family.blocks(layer, family.block(places)):
-        groups.setdefault((block.count, block.tile, block.twice), []).append(block)
+        groups.setdefault((block.count, block.tile, block.columns, block.run), []).append(block)
     steps = [place, y_place, row, y_row, *family.facts(layer)]
-    lines = []
-    for twice in sorted({twice for _, _, twice in groups}):
-        facts = [tap_rows, row_step, *((2, 0) if twice else (columns, column_step)), *steps]
-        lines.append(f"static const @{family.FACTS[0]} t{'2' * twice} = {{{', '.join(map(str, facts))}}};")
-    for (_, tiles, twice), group in groups.items():
-        visits = 2 if twice else columns
+    lines, known_facts = [], {}
+    for (_, tiles, visits, length), group in groups.items():
+        on = column_step if visits == columns else length if length < run else 0
+        facts = ", ".join(map(str, [tap_rows, row_step, visits, on, *steps]))
+        if facts not in known_facts:
+            known_facts[facts] = f"t{len(known_facts) or ''}"
+            lines.append(f"static const @{family.FACTS[0]} {known_facts[facts]} = {{{facts}}};")
         kind = {**family.kind(layer), "columns": visits > 1, "single": tap_rows * visits == 1}
         one = group[0]
         if layer.codes is not None:
@@ -67,7 +68,7 @@ def dense(
         else:
             weights, stored = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True), 0
         known = numbers or constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
-        pieces, rest = tiles.pieces(run)
+        pieces, rest = tiles.pieces(length)
         x_at, y_at = f"{base} + {corner(layer, x)}", f"{to} + {y.offset}"
         first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, known
         if len(group) > 1:
@@ -82,13 +83,13 @@ def dense(
         if layer.codes is not None:
             calls, w_at = decoding(w_at)
         done = 0
-        for count, n in split(places, tiles.most_places(run, one.vectors)):
+        for count, n in split(places, tiles.most_places(length, one.vectors)):
             whole = tiles.turn(pieces, count * one.vectors)
             tile = tiles(count, one.vectors, one.count, whole=whole, loop=pieces > whole, rest=rest, **kind)
             add(constants, tile.name, tile.function())
             xs, ys = (f" + {done * s}" if done * s else "" for s in (place, y_place))
             turns = f"{rows}, {n}, {pieces // whole if whole else 0}"
-            calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{first}{ys}, {turns}, &t{'2' * twice});")
+            calls.append(f"{tile.name}({x_at}{xs}, {w_at}, {n_at}, {y_at}{first}{ys}, {turns}, &{known_facts[facts]});")
             done += count * n
         if len(group) > 1:
             calls = [f"for (int32_t b = 0; b < {len(group)}; b++) {{", *("  " + c for c in calls), "}"]

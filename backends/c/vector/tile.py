@@ -30,7 +30,7 @@ typedef struct {
 @dataclass(frozen=True, eq=False)
 class Block:
     """Output channels from `first` on, `count` of them in `vectors` vectors: weights as the tile reads them, and
-    `numbers` that it needs for every channel.
+    `numbers` that it needs for every channel. A row of taps is visited in `columns` runs of `run` elements.
 
     `twice`: weights that a byte cannot hold are the sum of two, which are multiplied one after the other: every run
     is done with the first ones, then with the second ones."""
@@ -41,7 +41,9 @@ class Block:
     weights: NDArray
     numbers: NDArray
     tile: type[Tile]
-    twice: bool = False
+    columns: int
+    run: int
+    twice: bool
 
 
 @dataclass(frozen=True)
@@ -160,13 +162,15 @@ class Tile:
             chosen = cls.parts(w[first : first + n * LANES])
             tile = cls.refined(chosen)
             numbers = cls.numbers(layer, first, n * LANES)
-            made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, chosen.shape[2] > columns))
+            _, visits, length = chosen.shape[1:]
+            twice = visits * length > columns * run
+            made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, visits, length, twice))
         return made
 
     @classmethod
     def parts(cls, w: NDArray) -> NDArray:
         """Weights [channels, rows, columns, run] that the tile can multiply: where one is too large for it, two
-        columns in place of one, with what the sum of both is."""
+        columns in place of one, with what the sum of both is; where a run is too long, columns that are parts of it."""
         return w
 
     def special(self) -> list[str]:
