@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgec.target import Target
 
 Want = Literal["auto", "size", "speed", "none"]
-BITS = "activations are single bits, too: 128 products by exclusive or and count"
+BITS = "activations are single bits: exclusive or and count"
 MORE_CYCLES = 0.1
 """The share of its cycles that a layer may take longer for smaller weights under `auto`."""
 
