@@ -32,6 +32,7 @@ from edgec.ops import Constant, Conv, Dense, Input, MultiThreshold, Op, Relu, Re
 from edgec.target import load_target
 
 CORES = ("cortex-a76", "cortex-a72")
+KINDS = {"code", "decode", "dot_code"}
 BYTE = Affine(Integer(8), (0.05,), (-3,))
 NF4 = (-127, -88, -67, -50, -36, -23, -12, 0, 10, 20, 31, 43, 56, 71, 92, 127)
 FORMATS: dict[str, Format] = {
@@ -140,9 +141,9 @@ def prices(core: str) -> None:
         for name in ("codebook<4>", "ternary", "binary"):
             (plain, _, before), (made, _, after) = (measured(graph(name), core, w) for w in ("none", "size"))
             works = [sum((Counter(k.work) for k in p.kernels), Counter()) for p in (plain, made)]
-            if set(works[0]) != set(works[1]) - {"code", "decode"}:
+            if set(works[0]) != set(works[1]) - KINDS:
                 continue  # other loops, as those of Winograd's method
-            for kind in ("code", "decode"):
+            for kind in KINDS:
                 if works[1][kind]:
                     found.setdefault(kind, []).append((after - before) / works[1][kind])
     for kind, each in found.items():

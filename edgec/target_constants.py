@@ -48,6 +48,7 @@ WORK = {
     "dot": "a dot-product instruction of 16 bytes, or its place in a chain that leaves the multipliers idle",
     "dot_load": "a vector load of dot-product code beyond one for each dot product",
     "dot_rescale": "a vector instruction that rescales, saturates or stores sums",
+    "dot_code": "a vector of weights looked up by their codes in registers",
     "dot_turn": "a turn of the innermost loop of dot-product code",
     "dot_run": "a run of bytes begun in dot-product code",
     "dot_tile": "a tile of dot-product code",

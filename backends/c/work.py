@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.fp32 import recurrent
 from edgec.backends.c.fp32 import steps as fp32
@@ -298,19 +299,22 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     quads, loads = -(-run // 4), -(-run // 16)
-    blocks = DotTile.blocks(layer, DotTile.block(places))
+    tile = coded_tile(layer, y) or DotTile
+    blocks = tile.blocks(layer, tile.block(places))
     if layer.codes is not None:
-        found["decode"] += decoded_vectors(blocks)
+        found["decode" if tile is DotTile else "dot_code"] += decoded_vectors(
+            DotTile.blocks(layer, DotTile.block(places))
+        )
     for block in blocks:
         taps = tap_rows * columns * (2 if block.twice else 1)
-        for count, n in split(places, DotTile.most_places(run, block.vectors)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
             tiles = rows * n
             found["dot_call"] += rows
             dots = quads * max(count * block.vectors, CHAINS)
             found["dot"] += tiles * taps * dots
             found["dot_load"] += tiles * taps * max(quads * block.vectors + loads * count - dots, 0)
             found["dot_rescale"] += tiles * count * _rescaling(layer, block.vectors)
-            whole = DotTile.turn(run // 16, count * block.vectors)
+            whole = tile.turn(run // 16, count * block.vectors)
             found["dot_turn"] += tiles * taps * (run // 16 // whole if whole else 0)
             found["dot_run"] += tiles * taps
             found["dot_tile"] += tiles

@@ -106,6 +106,8 @@ def test_vector_code(core: str, name: str) -> None:
     assert stored(made).count(f"{bits}-bit codes") >= 4
     text = made.files["src/t.c"].decode()
     assert f"t_decode_{bits}" in text
+    if core == arm.DOT and name not in ("pow2", "binary"):  # few places: looked up in registers
+        assert f"_codes{bits}" in text
     if core == arm.NEON:  # sums of whole runs in 16 bits, of the long one in parts where weights are above 1
         assert ("t_long_" in text) == (name in ("int4", "ternary", "binary"))
         assert bool(re.search(r"t_long_1x\w*_columns", text)) == (name == "int4")

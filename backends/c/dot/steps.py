@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edgec.backends.c.constants import Constants
+from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.depthwise import DotWindow
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.int8.match import ByteLayer
@@ -16,9 +19,12 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
         return depthwise(layer, x, y, constants, base, DotWindow)
+    coded = coded_tile(layer, y)
+    if coded is not None:
+        return dense(replace(layer, codes=None), x, y, constants, base, coded)
     return dense(layer, x, y, constants, base, DotTile, room=f"scratch + {work}")
 
 
 def workspace(layer: ByteLayer, y: View) -> int:
     """Bytes of memory that the body needs beside a copy of x."""
-    return decoding(layer, [DotTile], y.shape[-1])
+    return 0 if coded_tile(layer, y) is not None else decoding(layer, [DotTile], y.shape[-1])

@@ -37,7 +37,7 @@ def decoder(width: int, wide: bool) -> tuple[str, str]:
 
     `rows` times: `turns` vectors of codes, decoded once for each part; a decoded row has `size` weights."""
     name = f"@decode_{width}{'_wide' * wide}"
-    codes = [f"{_codes(width, k)}" for k in range(8 // width)]
+    codes = [code_vector(width, k, "c") for k in range(8 // width)]
     kind, step = ("int16_t", 2) if wide else ("int8_t", 1)
     body = []
     for k, code in enumerate(codes):
@@ -70,11 +70,11 @@ def decoder(width: int, wide: bool) -> tuple[str, str]:
     return name, "\n".join(lines) + "\n"
 
 
-def _codes(width: int, k: int) -> str:
-    """The k-th codes of the bytes in `c`."""
+def code_vector(width: int, k: int, name: str) -> str:
+    """The k-th codes of the bytes in a vector."""
     if k == 0:
-        return "vandq_u8(c, mask)"
-    shifted = f"vshrq_n_u8(c, {width * k})"
+        return f"vandq_u8({name}, mask)"
+    shifted = f"vshrq_n_u8({name}, {width * k})"
     return shifted if width * (k + 1) == 8 else f"vandq_u8({shifted}, mask)"
 
 

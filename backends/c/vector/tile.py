@@ -62,6 +62,8 @@ class Tile:
     WEIGHT: ClassVar[str]
     NUMBER: ClassVar[str]
     """C types of x and y, of weights and of what is known of every channel."""
+    FULL: ClassVar[bool] = False
+    """Whether blocks have all vectors, also where fewer channels are left."""
     RESULT: ClassVar[str] = ""
     """The type of y, where it is another one."""
     FACTS: ClassVar[tuple[str, str, str]]
@@ -158,7 +160,7 @@ class Tile:
         made = []
         for first in range(0, outputs, block):
             count = min(block, outputs - first)
-            n = -(-count // LANES)
+            n = vectors if cls.FULL else -(-count // LANES)
             chosen = cls.parts(w[first : first + n * LANES])
             tile = cls.refined(chosen)
             numbers = cls.numbers(layer, first, n * LANES)
