@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgec.ops import Constant, Conv, Dense
+from edgec.backends.c.lowbit.codebook import Codebook
+from edgec.ops import Constant, Conv, Dense, Op
 
 
 def constant_weights(op: Dense | Conv) -> np.ndarray | None:
@@ -13,3 +14,9 @@ def constant_weights(op: Dense | Conv) -> np.ndarray | None:
         return None
     w = op.w.data if op.w.format.is_float else op.w.levels
     return np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w
+
+
+def codes_of(op: Op) -> Codebook | None:
+    """The codebook of the weights as portable loops read them; None where they are computed or too many."""
+    weights = constant_weights(op) if isinstance(op, Dense | Conv) else None
+    return None if weights is None or weights.dtype.kind == "f" else Codebook.of(weights)

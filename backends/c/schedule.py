@@ -16,7 +16,7 @@ from edgec.backends.c.family import Family, matched, recurrent
 from edgec.backends.c.fp32.recurrent import room as recurrent_room
 from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.backends.c.lowbit.decode import book_of
-from edgec.backends.c.mac_weights import constant_weights
+from edgec.backends.c.mac_weights import codes_of
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
@@ -223,7 +223,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: 
         reads = tuple(o for o in outside if not isinstance(o, Constant))
         step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
         if ops[0] in packed:
-            step.codes = Codebook.of(constant_weights(ops[0]))
+            step.codes = codes_of(ops[0])
         if op in direct and (op not in chosen or suits(chosen[op][1], outputs[direct[op]])):
             views[op] = outputs[direct[op]]
         elif op in halos:

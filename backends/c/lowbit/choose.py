@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.emit import function
 from edgec.backends.c.family import Family, matched
-from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.backends.c.lowbit.decode import book_of
-from edgec.backends.c.mac_weights import constant_weights
+from edgec.backends.c.mac_weights import codes_of
 from edgec.backends.c.schedule import Schedule, Step, scheduled
 from edgec.backends.c.work import work
 from edgec.graph import Graph
@@ -70,7 +69,7 @@ def choices(graph: Graph, name: str, families: Sequence[Family], target: Target 
             continue
         forms = measured(plain, step, target), measured(packed, small[op], target)
         take, why = decided(*forms, want)
-        book = Codebook.of(constant_weights(op))
+        book = codes_of(op)
         assert book is not None
         label = f"{book.width}-bit codes" if take else "bytes"
         found.append(Choice(op, take, _row(step, label, why, *forms)))
@@ -95,9 +94,7 @@ def decided(plain: Form, packed: Form, want: Want) -> tuple[bool, str]:
 
 def reason(ops: tuple[Op, ...], families: Sequence[Family]) -> str | None:
     """What keeps the weights of a layer from being codes, None for nothing."""
-    op = ops[0]
-    assert isinstance(op, Conv | Dense)
-    if Codebook.of(constant_weights(op)) is None:
+    if codes_of(ops[0]) is None:
         return "more than 16 different weights"
     found = matched(families, ops)
     if found is None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.int8.finish import stored
+from edgec.backends.c.int8.match import ByteLayer
 from edgec.backends.c.int8.tile import ByteTile
 from edgec.backends.c.lowbit.binary import BitLayer
 from edgec.backends.c.vector.tile import LANES
@@ -111,11 +112,11 @@ class BitTile(XnorTile):
     FAMILY = "bit"
 
     @classmethod
-    def kind(cls, layer: BitLayer) -> dict[str, Any]:
+    def kind(cls, layer: ByteLayer) -> dict[str, Any]:
         return {**super().kind(layer), "clamp": "", "shift": 0}
 
     @classmethod
-    def numbers(cls, layer: BitLayer, first: int, count: int) -> NDArray[np.int32]:
+    def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray[np.int32]:
         table = np.stack([layer.bias, layer.multiplier])[:, first : first + count]
         return np.pad(table, ((0, 0), (0, count - table.shape[1]))).astype(np.int32)
 

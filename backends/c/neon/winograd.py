@@ -49,7 +49,7 @@ class ByteWinograd(Winograd):
 
     @classmethod
     def can(cls, layer: Layer, y: View) -> bool:
-        if not super().can(layer, y) or layer.offset is not None:
+        if not super().can(layer, y) or not isinstance(layer, ByteLayer) or layer.offset is not None:
             return False
         weights = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1)
         most = 128 * weights.sum(axis=1) + np.abs(layer.bias)

@@ -63,16 +63,17 @@ def dense(
             lines.append(f"static const @{family.FACTS[0]} {known_facts[facts]} = {{{facts}}};")
         kind = {**family.kind(layer), "columns": visits > 1, "single": tap_rows * visits == 1}
         one = group[0]
+        decoding = None
         if layer.codes is not None:
-            weights, stored, decoding = decoded(layer.codes, group, tap_rows, constants, room)
+            weights, size, decoding = decoded(layer.codes, group, tap_rows, constants, room)
         else:
-            weights, stored = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True), 0
+            weights = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True)
+            size = one.weights.size
         known = numbers or constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         pieces, rest = tiles.pieces(length)
         x_at, y_at = f"{base} + {corner(layer, x)}", f"{to} + {y.offset}"
         first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, known
         if len(group) > 1:
-            size = stored if layer.codes is not None else one.weights.size
             w_at, n_at = f"{weights} + b * {size}", f"{known} + b * {one.numbers.size}"
             first = f" + {_firsts([b.first for b in group], constants)}"
         if numbers:
@@ -80,7 +81,7 @@ def dense(
         if layer.depthwise:  # a channel of results needs that of x
             x_at += first
         calls = []
-        if layer.codes is not None:
+        if decoding is not None:
             calls, w_at = decoding(w_at)
         done = 0
         for count, n in split(places, tiles.most_places(length, one.vectors)):
