@@ -207,6 +207,9 @@ def test_the_table_says_why(tmp_path: Path) -> None:
     assert first["weights"] == "4-bit codes" and second["weights"] == third["weights"] == "bytes"
     assert "more cycles" in str(second["why"]) and "16 different weights" in str(third["why"])
     assert int(str(first["B as codes"])) < int(str(first["B as bytes"])) - 32 * 32 * 9 // 2 + 100
+    kernels = plan(graph, load_target("cortex-a76"), {"name": "t"}).kernels
+    bits = [k.weight_bits for k in kernels if k.macs]
+    assert 4 * 32 * 32 * 9 <= bits[0] - 8 * 16 < 4 * 32 * 32 * 9 + 3000 and bits[1] >= 8 * 64 * 256
     alike = graph_of(arm.dense(rng, row, 20))
     assert not plan(alike, load_target("cortex-a76"), {"name": "t"}).tables
     artefact = edgec.build(graph, "cortex-a76", tmp_path / "out", Options(low_bits="size", golden=2))
