@@ -200,7 +200,7 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: 
     for last, (family, layer) in chosen.items():
         if layer.op in packed:
             chosen[last] = family, replace(layer, codes=book_of(layer))
-    halos = _halos(layer for _, layer in chosen.values())
+    halos = _halos(layer for family, layer in chosen.values() if not family.packs)
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
     for op in graph.ops:

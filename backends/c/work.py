@@ -22,10 +22,9 @@ from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
+from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.lowbit.binary import BitLayer
 from edgec.backends.c.lowbit.decode import decoded_vectors
-from edgec.backends.c.lowbit.steps import packed_image
-from edgec.backends.c.lowbit.xnor import tile_of as bit_tile
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.lane import LaneTile
@@ -282,17 +281,19 @@ def _bits(found: Counter[str], layer: BitLayer, x: View, y: View) -> None:
     """Packing, then vectors of 128 products."""
     channels, height, width = x.shape[1], x.shape[2], x.shape[3]
     found["xnor_pack"] += height * width * -(-channels // 16)
-    rows, places, *_ = geometry(layer, packed_image(layer), y)
     tap_rows, columns, run = runs(layer)
     vectors = tap_rows * columns * -(-run // 16)
-    tile = bit_tile(layer)
-    for block in tile.blocks(layer, tile.block(places)):
-        for count, n in split(places, tile.most_places(run, block.vectors)):
-            tiles, outputs = rows * n, LANES * block.vectors
-            found["xnor"] += tiles * vectors * count * outputs
-            found["xnor_load"] += tiles * vectors * (count + outputs)
-            made = 3 if layer.threshold else _rescaling(layer, 1)
-            found["xnor_finish"] += tiles * count * block.vectors * (LANES + 2 + made)
+    tile = bits.tile_for(layer, y)
+    made = 3 if layer.threshold else _rescaling(layer, 1)
+    blocks = tile.blocks(layer, tile.block(y.shape[3]))
+    for _, source, target in bits.parts(layer, y):
+        rows, places, *_ = geometry(layer, source, target)
+        for block in blocks:
+            for count, n in split(places, tile.most_places(run, block.vectors)):
+                tiles, outputs = rows * n, LANES * block.vectors
+                found["xnor"] += tiles * vectors * count * outputs
+                found["xnor_load"] += tiles * vectors * (count + outputs)
+                found["xnor_finish"] += tiles * count * block.vectors * (LANES + 2 + made)
 
 
 def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:

@@ -7,7 +7,8 @@ zeros on both sides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,17 @@ class BitLayer(ByteLayer):
 
     threshold: bool = False
 
+    def without(self, rows: Sequence[int], columns: Sequence[int]) -> BitLayer:
+        """The layer where only these rows and columns of taps lie in the image: bits outside are read as -1, which the
+        bias makes up for."""
+        inside = np.zeros(self.weights.shape[1:3], bool)
+        inside[np.ix_(rows, columns)] = True
+        if inside.all():
+            return self
+        assert isinstance(self.op.w, Constant)
+        outside = weights_of(self.op, self.op.w.levels)[:, ~inside].sum(axis=(1, 2))
+        return replace(self, bias=self.bias + (-self.multiplier // 2 if self.threshold else 1) * outside)
+
 
 def matched(ops: tuple[Op, ...]) -> BitLayer | None:
     """The layer of a step's ops, None where the vector code cannot do it."""
@@ -39,7 +51,7 @@ def matched(ops: tuple[Op, ...]) -> BitLayer | None:
         return None
     if not isinstance(base_of(op.x.format), Binary) or not fits(op) or op.terms >= MOST_TERMS:
         return None
-    if isinstance(op, Conv) and (op.groups > 1 or any(op.pads)):
+    if isinstance(op, Conv) and op.groups > 1:
         return None
     levels = op.w.levels
     bias = bias_of(op)
@@ -53,7 +65,7 @@ def matched(ops: tuple[Op, ...]) -> BitLayer | None:
     if not isinstance(rescale, Requantize) or not signed_byte(rescale.format):
         return None
     scaled, bounds = rescaling(rescale, len(levels)), clamp_of(ops, rescale)
-    if scaled is None or bounds is None or np.abs(bias).max() + op.terms >= WORD:
+    if scaled is None or bounds is None or np.abs(bias).max() + 2 * op.terms >= WORD:
         return None
     multiplier, shift, offset = scaled
     return BitLayer(op, weights, bias, *bounds, 0, multiplier, shift, int(rescale.format.zero_point_array[0]), offset)
