@@ -30,7 +30,8 @@ class Options:
     `low_bits` says when C code keeps weights as codes of 1, 2 or 4 bits (docs/arm-low-bits.md).
     `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
     `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
-    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs.
+    registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `functions` the
+    precision in which C code computes exp, tanh and the like where no integer depends on them (docs/numerics.md).
     """
 
     name: str | None = None
@@ -55,6 +56,7 @@ class Options:
     max_area_kge: float | None = None
     harden: str | None = None
     ranking: str | None = None
+    functions: str = "single"
     golden: int = 64
     seed: int = 0
 
@@ -81,6 +83,7 @@ class Options:
         check(self.weights in ("fixed", "loaded"), "weights", "fixed or loaded")
         check(self.constant_sharing in SHARING, "constant_sharing", " or ".join(SHARING))
         check(self.low_bits in LOW_BITS, "low_bits", " or ".join(LOW_BITS))
+        check(self.functions in ("single", "double"), "functions", "single or double")
         check(self.batch is None or self.batch >= 1, "batch", "at least 1")
         check(self.clock_mhz is None or 0 < self.clock_mhz < 1e5, "clock_mhz", "between 0 and 100000")
         check(self.max_area_kge is None or 0 < self.max_area_kge < math.inf, "max_area_kge", "positive and finite")

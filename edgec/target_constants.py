@@ -43,6 +43,7 @@ WORK = {
     "rescale": "a result of a step with a rescaling to another scale",
     "element": "a result of another elementwise operation",
     "double": "a function in double precision",
+    "single": "an exponential in single precision, or what takes as long",
     "copy": "an element copied into scratch memory",
     "clear": "a byte of scratch memory set before",
     "dot": "a dot-product instruction of 16 bytes, or its place in a chain that leaves the multipliers idle",

@@ -36,8 +36,9 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     if problems:
         raise EdgecError.of(problems)
     families = families_of(target.options) if target is not None else ()
-    chosen = choices(graph, name, families, target, options.get("low_bits") or "auto")
-    schedule = scheduled(graph, name, families, {c.op for c in chosen if c.packed})
+    functions = str(options.get("functions") or "single")
+    chosen = choices(graph, name, families, functions, target, options.get("low_bits") or "auto")
+    schedule = scheduled(graph, name, families, functions, {c.op for c in chosen if c.packed})
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgec import __version__
-from edgec.backends.c import half
+from edgec.backends.c import half, single
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.family import Family
-from edgec.backends.c.fp32.recurrent import body as recurrent_body
 from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.vector.place import copied as copied_operand
 from edgec.backends.c.view import Buffer, View
@@ -65,7 +64,8 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
         if step.layer is not None:
             fast = vector_body(schedule, step, constants)
         else:
-            fast = recurrent_body(writer, step.anchor)  # type: ignore[arg-type]
+            assert step.family is not None and step.anchor is not None
+            fast = step.family.others[type(step.anchor)].body(writer)
         unused = [] if step.scratch is None else ["  (void)scratch;"]
         lines = [f"#if {guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""
@@ -243,7 +243,7 @@ class Sources:
         ]
         head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
-        head += [text.replace("@", f"{self.name}_") for text in half.helpers(bodies)]
+        head += [text.replace("@", f"{self.name}_") for text in (*half.helpers(bodies), *single.helpers(bodies))]
         shared = self.constants.function_lines()
         if shared:
             any_of = " || ".join(map(self.guard, self.schedule.families))

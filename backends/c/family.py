@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.fp32 import match as fp32_match
+from edgec.backends.c.fp32 import matmul as fp32_matmul
+from edgec.backends.c.fp32 import recurrent as fp32_recurrent
 from edgec.backends.c.fp32 import steps as fp32
-from edgec.backends.c.fp32.recurrent import can as can_recur
+from edgec.backends.c.fp32 import transposed as fp32_transposed
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.lowbit import binary
 from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
-from edgec.ops import Gru, Lstm, Op, Rnn
+from edgec.ops import ConvTranspose, Gru, Lstm, MatMul, Op, Rnn
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,10 @@ class Family:
     match: Callable[[tuple[Op, ...]], Layer | None]
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
-    recurrent: bool = False
-    """Whether it does recurrent layers, too."""
+    others: Mapping[type[Op], Any] = field(default_factory=dict)
+    """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
+    `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
+    `body(writer)` writes the statements."""
     packs: bool = False
     """Whether it takes its operand as it lies and packs it itself."""
     codes: bool = False
@@ -44,11 +48,15 @@ class Family:
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
+_FLOATS = {
+    ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
+    Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
+}  # fmt: skip
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace, codes=True),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, codes=True),
     Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, recurrent=True),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, _FLOATS),
 )
 """The first that can do a step does it."""
 
@@ -58,11 +66,10 @@ def families_of(options: Mapping[str, Any]) -> tuple[Family, ...]:
     return tuple(family for family in FAMILIES if any(options.get(option) for option in family.options))
 
 
-def recurrent(families: Sequence[Family], op: Op) -> Family | None:
-    """The family that does a recurrent layer."""
-    if not isinstance(op, Rnn | Gru | Lstm) or not can_recur(op):
-        return None
-    return next((family for family in families if family.recurrent), None)
+def other(families: Sequence[Family], ops: tuple[Op, ...]) -> Family | None:
+    """The family that does a step whose anchor is no convolution or dense layer."""
+    anchor = type(ops[0])
+    return next((f for f in families if anchor in f.others and f.others[anchor].can(ops)), None)
 
 
 def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, Layer] | None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from edgec.backends.c import scalar as c
 from edgec.backends.c.scalar import NUMBERS, Body, Kind, Scalar, number
+from edgec.backends.c.single import CALLS
 from edgec.formats import Format, FormatError
 from edgec.ops import Binary, Unary
 from edgec.ops.elementwise import INTEGER_FUNCTIONS
@@ -51,7 +52,7 @@ TRANSCENDENTAL = {
     "exp", "log", "sigmoid", "tanh", "erf", "softplus", "elu", "selu", "celu", "gelu", "gelu_tanh", "mish", "sin",
     "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh",
 }  # fmt: skip
-"""Computed in double precision and rounded once, as the interpreter does."""
+"""Computed in double precision and rounded once, as the interpreter does, but for those of `single`."""
 
 
 def unary(op: Unary, body: Body, x: Scalar) -> Scalar:
@@ -59,6 +60,8 @@ def unary(op: Unary, body: Body, x: Scalar) -> Scalar:
     if op.function == "not":
         return body.let(f"1 - {x.code}", 0, 1)
     name = op.function
+    if body.single and x.kind == "float" and name in CALLS:
+        return body.let_number(CALLS[name].format(x=x.code), "float")
     wide: Kind = "double" if name in TRANSCENDENTAL else ("float" if x.kind == "half" else x.kind)
     f = "" if wide == "double" else "f"
     value = (

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from edgec.backends.c.loops import affine
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Kind
+from edgec.backends.c.single import CALLS
 from edgec.backends.c.writer import Writer
-from edgec.formats import F16, Format
+from edgec.formats import F16, F32, Format
 from edgec.ops import Gru, Lstm, Op, Rnn
 
 Layer = Rnn | Gru | Lstm
@@ -73,8 +74,10 @@ class RecurrentCode:
         return over("k", self.units, [f"const {self.type} v = {value or self.old('k')};", *sums])
 
     def activation(self, name: str, target: str, x: str) -> list[str]:
-        """Statements that compute `target`, in double precision but for relu."""
+        """Statements that compute `target`, in double precision but for relu and where single precision does."""
         t = self.type
+        if self.fmt == F32 and name in CALLS and self.op in self.w.single:
+            return [f"const float {target} = {CALLS[name].format(x=f'({x})')};"]
         if name == "relu":
             return [f"const {t} {target} = {x} > 0 ? {x} : 0;"]
         wide = f"{target}_wide"

@@ -10,7 +10,7 @@ from edgec.backends.c.element import centred
 from edgec.backends.c.loops import affine
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Kind, Scalar, integer, integer_type, number
 from edgec.backends.c.writer import Writer
-from edgec.formats import FormatError
+from edgec.formats import F32, FormatError
 from edgec.ops import ArgMax, Normalize, Op, Reduce, Softmax
 
 LONG_SUM = 4096
@@ -136,7 +136,10 @@ def over_rows(w: Writer, outer: list[int], axes: tuple[int, ...], first: list[st
 
 
 def softmax(w: Writer, op: Softmax) -> list[str]:
-    """In double precision, rounded once, as the interpreter does; binary16 rounds every step."""
+    """In double precision, rounded once, as the interpreter does, but where single precision does; binary16 rounds
+    every step."""
+    if op in w.single and op.format == F32 and not op.log and op.shape[op.axis] <= LONG_SUM and not w.step.chain:
+        return _softmax_single(w, op)
     axis = op.axis % len(op.shape)
     outer, names = _row_marks(w, op, (axis,))
     kind: Kind = FLOATS[op.format.dtype.name]  # type: ignore[assignment]
@@ -161,6 +164,24 @@ def softmax(w: Writer, op: Softmax) -> list[str]:
     own = shifted(value)
     text = f"{own} - {rounded(f'log{f}(sum)')}" if op.log else f"{rounded(f'exp{f}({own})')} / sum"
     return over_rows(w, outer, (axis,), first, w.epilogue(body, body.let_number(f"({NUMBERS[kind]})({text})", kind)))
+
+
+def _softmax_single(w: Writer, op: Softmax) -> list[str]:
+    """Exponentials where the results go, then their sum, then the quotients: loops that compilers make vectors of."""
+    axis = op.axis % len(op.shape)
+    outer, names = _row_marks(w, op, (axis,))
+    scan = Body("v")
+    x = _load(w, op, op.x, names, scan).code
+    y = f"y[{affine([(names[a], s) for a, s in enumerate(w.result.strides) if op.shape[a] > 1], w.result.offset)}]"
+    lines = ["float top = -INFINITY, sum = 0;"]
+    lines += _loops(op, (axis,), op.shape, [*scan.lines, f"top = {x} > top ? {x} : top;"])
+    lines += _loops(op, (axis,), op.shape, [*scan.lines, f"{y} = @exp_f32({x} - top);"])
+    lines += _loops(op, (axis,), op.shape, [f"sum += {y};"])
+    lines.append("const float inverse = 1.0f / sum;")
+    lines += _loops(op, (axis,), op.shape, [f"{y} *= inverse;"])
+    for a in reversed(outer):
+        lines = [f"for (int32_t i{a} = 0; i{a} < {op.shape[a]}; i{a}++) {{", *("  " + line for line in lines), "}"]
+    return ["  " + line for line in lines]
 
 
 def normalize(w: Writer, op: Normalize) -> list[str]:

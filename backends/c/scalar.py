@@ -74,6 +74,8 @@ class Body:
     def __init__(self, prefix: str = "t") -> None:
         self.lines: list[str] = []
         self.prefix, self.count = prefix, 0
+        self.single = False
+        """Functions of binary32 may be computed in it."""
 
     def name(self) -> str:
         self.count += 1

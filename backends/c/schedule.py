@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgec.backends.c.family import Family, matched, recurrent
-from edgec.backends.c.fp32.recurrent import room as recurrent_room
+from edgec.backends.c.family import Family, matched, other
 from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.backends.c.lowbit.decode import book_of
 from edgec.backends.c.mac_weights import codes_of
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
+from edgec.backends.c.single import without_integers
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
@@ -139,6 +139,8 @@ class Schedule:
     inputs: dict[str, View] = field(default_factory=dict)
     outputs: dict[str, View] = field(default_factory=dict)
     copies: tuple[tuple[View, View], ...] = ()
+    single: frozenset[Op] = frozenset()
+    """Ops whose functions may be computed in single precision."""
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -168,6 +170,8 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
                     continue
                 if with_anchor and matched(families, tuple(theirs)) and not matched(families, (*theirs, *mine)):
                     continue
+                if with_anchor and other(families, tuple(theirs)) and not other(families, (*theirs, *mine)):
+                    continue
                 if with_anchor:
                     anchored = theirs
                     mine = [*theirs, *mine]
@@ -181,9 +185,12 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
     return sorted((tuple(by_id[i]) for i in found), key=lambda g: position[g[-1]])
 
 
-def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: Collection[Op] = ()) -> Schedule:
-    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code. Weights of the
-    layers `packed` are stored as codes."""
+def scheduled(
+    graph: Graph, name: str, families: Sequence[Family] = (), functions: str = "single", packed: Collection[Op] = ()
+) -> Schedule:
+    """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
+    precision of exp, tanh and the like where only floats depend on them. Weights of the layers `packed` are stored as
+    codes."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -233,10 +240,17 @@ def scheduled(graph: Graph, name: str, families: Sequence[Family] = (), packed: 
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
         if op in chosen and suits(chosen[op][1], views[op]):
             _vectorised(step, *chosen[op], views)
+        elif (family := other(families, ops)) is not None:
+            module = family.others[type(ops[0])]
+            if module.suits(ops, views[op]):
+                step.family = family
+                if elements := module.room(ops, views):
+                    step.scratch = Buffer("scratch", "arena", op.format, elements)
         steps.append(step)
     copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
     memory = planned(steps, views, copies)
-    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies)
+    single = frozenset(without_integers(graph) if functions == "single" else ())
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, single)
 
 
 def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:
@@ -289,10 +303,9 @@ def _several(
         results.append(gets[0])
     reads = tuple(o for o in dict.fromkeys(op.operands) if not isinstance(o, Constant))
     step = Step((op,), f"s{number:02d}_{op.mnemonic}", tuple(results), reads)
-    step.family = recurrent(families, op)
+    step.family = other(families, (op,))
     if step.family is not None:
-        assert isinstance(op, RECURRENT)
-        step.scratch = Buffer("scratch", "arena", F32, recurrent_room(op))
+        step.scratch = Buffer("scratch", "arena", F32, step.family.others[type(op)].room((op,), views))
     elif isinstance(op, Gru) and op.rb is None:  # update gates, and states times reset gates, of one sequence
         units = op.h.shape[1]
         fmt = op.h.format if op.h.format != F16 else F32

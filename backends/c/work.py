@@ -13,7 +13,7 @@ from collections import Counter
 
 from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.tiles import DotTile
-from edgec.backends.c.fp32 import recurrent
+from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
@@ -29,13 +29,14 @@ from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
+from edgec.backends.c.single import EXPONENTIALS
 from edgec.backends.c.vector.dense import geometry, split
 from edgec.backends.c.vector.depthwise import firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
 from edgec.backends.c.vector.tile import LANES
 from edgec.backends.c.view import View
-from edgec.formats import TensorType
+from edgec.formats import F32, TensorType
 from edgec.ops import (
     ArgMax,
     AvgPool,
@@ -82,7 +83,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
     if step.layer is not None:
         _vectors(found, schedule, step, step.layer)
     elif step.family is not None:
-        _recurrent(found, step.ops[0])
+        _others(found, schedule, step)
     else:
         found["step"] += 1
         found["byte"] += sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
@@ -91,18 +92,20 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         if any(y.buffer.halo):
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
         for op in step.ops:
-            _portable(found, op, step.result.tensor.size)
+            _portable(found, op, step.result.tensor.size, op in schedule.single)
         if step.codes is not None:
             found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _portable(found: Counter[str], op: Op, stored: int) -> None:
+def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
     size = op.tensor.size if isinstance(op.type, TensorType) else stored
     if multiplications(op):
         taps = _taps(op)
         found["tap"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
+        if isinstance(op, Rnn | Gru | Lstm):
+            _gates(found, op, single)
     elif isinstance(op, AvgPool):
         found["pool"] += _visited(op)
         found["mean"] += size
@@ -110,10 +113,13 @@ def _portable(found: Counter[str], op: Op, stored: int) -> None:
         found["max"] += _visited(op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
+    elif isinstance(op, Softmax) and single and not op.log:  # the other three loops take as long as the exponentials
+        found["single"] += 2 * size
+        found["tap"] += 4 * size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; that of the largest, exp(0), is quick
         found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
-        found["double"] += size
+        _function(found, op.function, size, single and op.format == F32)
     elif isinstance(op, Requantize | Quantize | Dequantize):
         found["rescale"] += size
     elif isinstance(op, ELEMENTWISE):
@@ -216,23 +222,39 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
     elif not layer.depthwise and fp32.by_winograd(layer, y):
         found["float_winograd"] += round(float_winograd_cost(layer, y))
     else:
-        rows, places, *_ = geometry(layer, x, y)
-        tap_rows, columns, run = runs(layer)
-        tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
-        numbers = tap_rows * columns * (1 if layer.depthwise else run)
-        for block in tile.blocks(layer, tile.block(places)):
-            for count, n in split(places, tile.most_places(run, block.vectors)):
-                tiles = rows * n
-                found["float"] += tiles * numbers * count * block.vectors
-                found["float_load"] += (
-                    tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
-                )
-                found["float_store"] += tiles * count * block.vectors
-                found["float_call"] += rows
-                found["float_tile"] += tiles * (1 + tap_rows * columns)
+        _float_tiles(found, layer, x, y)
 
 
-def _recurrent(found: Counter[str], op: Op) -> None:
+def _float_tiles(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
+    numbers = tap_rows * columns * (1 if layer.depthwise else run)
+    for block in tile.blocks(layer, tile.block(places)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles = rows * n
+            found["float"] += tiles * numbers * count * block.vectors
+            found["float_load"] += tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
+            found["float_store"] += tiles * count * block.vectors
+            found["float_call"] += rows
+            found["float_tile"] += tiles * (1 + tap_rows * columns)
+
+
+def _others(found: Counter[str], schedule: Schedule, step: Step) -> None:
+    op = step.ops[0]
+    if isinstance(op, MatMul):
+        found.update(matmul.counted(op, schedule.views))
+    elif isinstance(op, ConvTranspose):
+        if step.scratch is not None:
+            found["copy"] += op.x.tensor.size
+            found["clear"] += step.scratch.bytes
+        for layer, x, y in transposed.parts(step.ops, schedule.views):
+            _float_tiles(found, layer, x, y)
+    else:
+        _recurrent(found, op, op in schedule.single)
+
+
+def _recurrent(found: Counter[str], op: Op, single: bool) -> None:
     """Vectors times matrices by the tiles of dense layers; then functions, unit by unit."""
     assert isinstance(op, Rnn | Gru | Lstm)
     times, units = op.x.shape[0] * op.x.shape[1], op.h.shape[1]
@@ -244,8 +266,23 @@ def _recurrent(found: Counter[str], op: Op) -> None:
         found["float_call"] += times * -(-vectors // 8)
         found["float_tile"] += times * -(-vectors // 8)
     found["element"] += times * (op.x.shape[2] + 2 * units)
-    functions = {Rnn: 1, Gru: 3, Lstm: 5}[type(op)]
-    found["double"] += times * units * functions
+    _gates(found, op, single)
+
+
+def _gates(found: Counter[str], op: Rnn | Gru | Lstm, single: bool) -> None:
+    """The functions of the gates of all steps."""
+    calls = {Rnn: (1,), Gru: (2, 1), Lstm: (3, 1, 1)}[type(op)]
+    for name, count in zip(op.activations, calls, strict=True):
+        if name in TRANSCENDENTAL:
+            size = op.x.shape[0] * op.x.shape[1] * op.h.shape[1]
+            _function(found, name, size * count, single and op.h.format == F32)
+
+
+def _function(found: Counter[str], name: str, count: int, single: bool) -> None:
+    if single and name in EXPONENTIALS:
+        found["single"] += round(count * EXPONENTIALS[name])
+    else:
+        found["double"] += count
 
 
 def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> None:

@@ -24,6 +24,7 @@ class Writer:
 
     def __init__(self, schedule: Schedule, step: Step, constants: Constants) -> None:
         self.views, self.step, self.constants = schedule.views, step, constants
+        self.single = schedule.single
         self.shape = step.result.shape
         self.result = schedule.views[step.result]
         self.arguments: dict[object, str] = {}
@@ -114,6 +115,7 @@ class Writer:
                     values[x] = self.read(body, x)
                 return values[x]
 
+            body.single = op in self.single
             values[op] = element(op, body, operand, along, self.constants.array)
         last = values[self.step.result]
         index = self.at(self.result.strides, self.result.offset)

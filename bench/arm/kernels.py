@@ -27,6 +27,7 @@ from edgec.ops import (
     Requantize,
     Softmax,
     Transpose,
+    Unary,
 )  # fmt: skip
 
 CODES = Affine(Integer(8), (0.05,), (-3,))
@@ -194,6 +195,16 @@ def scaled(channels: int, size: int) -> Layer:
     return make
 
 
+def function(name: str, size: int) -> Layer:
+    """A function of numbers, or softmax."""
+
+    def make(rng: np.random.Generator, label: str) -> Op:
+        x = _input((4, size), label, None)
+        return Softmax(x, loc=(label,)) if name == "softmax" else Unary(x, name, loc=(label,))
+
+    return make
+
+
 GRAPHS: dict[str, list[Layer]] = {
     "pointwise": [
         conv(8, 24, 40, 40, 1), conv(16, 32, 20, 24, 1), conv(24, 48, 18, 18, 1), conv(48, 48, 13, 5, 1),
@@ -230,6 +241,10 @@ GRAPHS: dict[str, list[Layer]] = {
     "floats": [
         float_conv(3, 16, 24, 3), float_conv(16, 24, 16, 3), float_conv(32, 48, 10, 1), float_conv(48, 48, 10, 3, 48),
         float_dense(256, 64), float_dense(64, 128), scaled(16, 20), scaled(48, 9),
+    ],
+    "functions": [
+        *(function(name, size) for name in ("exp", "sigmoid", "tanh", "erf", "gelu_tanh") for size in (24, 100)),
+        *(function("softmax", size) for size in (5, 24, 100)),
     ],
 }  # fmt: skip
 

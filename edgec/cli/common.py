@@ -98,6 +98,11 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--max-area", "max_area_kge", type=float, metavar="KGE", help="Refuse above this area."),
         click.option("--harden", metavar="SPEC", help="Triplicated registers: full, or weight=full-tmr-scrub,data=..."),
         click.option("--ranking", metavar="FILE", help="Ranking of weight bits for --harden ...,budget=20%."),
+        click.option(
+            "--functions",
+            type=click.Choice(["single", "double"]),
+            help="C code: precision of exp, tanh and the like where no integer depends on them. [single]",
+        ),
         click.option("--name", help="Prefix of modules and symbols. [the model's name]"),
         click.option("--seed", type=int, help="Seed of everything random. [0]"),
         click.option("--config", metavar="FILE", help="TOML file with a [build] table; flags win."),

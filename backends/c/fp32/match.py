@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ def matched(ops: tuple[Op, ...]) -> FloatLayer | None:
         return None
     if op.b is not None and not (isinstance(op.b, Constant) and op.b.format == F32):
         return None
-    bounds = _clamp(ops)
+    bounds = clamp_of(ops)
     if bounds is None:
         return None
     w = weights_of(op, op.w.data)
@@ -45,7 +46,7 @@ def matched(ops: tuple[Op, ...]) -> FloatLayer | None:
     return FloatLayer(op, w, bias, *bounds, 0)
 
 
-def _clamp(ops: tuple[Op, ...]) -> tuple[float, float] | None:
+def clamp_of(ops: Sequence[Op]) -> tuple[float, float] | None:
     """What the clamps behind the sums leave; None for other ops there."""
     lo, hi = -math.inf, math.inf
     for op in ops[1:]:

@@ -6,7 +6,7 @@ sums is plain C, unit by unit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,15 @@ from edgec.backends.c.vector.dense import dense
 from edgec.backends.c.view import SLACK, Buffer, View
 from edgec.backends.c.writer import Writer
 from edgec.formats import F32, TensorType
-from edgec.ops import Constant, Dense, Gru, Input, Lstm, Rnn
+from edgec.ops import Constant, Dense, Gru, Input, Lstm, Op, Rnn
 
 GATES = {Rnn: 1, Gru: 3, Lstm: 4}
 
 
-def can(op: Layer) -> bool:
+def can(ops: Sequence[Op]) -> bool:
     """Whether everything is binary32 and no weight is computed."""
+    (op,) = ops
+    assert isinstance(op, Layer)
     weights = [op.w, op.r, op.b, *([op.rb] if isinstance(op, Gru) and op.rb is not None else [])]
     return all(o.format == F32 for o in op.operands) and all(isinstance(o, Constant) for o in weights)
 
@@ -37,8 +39,10 @@ def products(op: Layer) -> list[tuple[int, int]]:
     return [(gates * units, inputs), (gates * units, units)]
 
 
-def room(op: Layer) -> int:
+def room(ops: Sequence[Op], views: Mapping[Op, View]) -> int:
     """Elements of scratch memory."""
+    (op,) = ops
+    assert isinstance(op, Layer)
     return _Vectors.of(op)[-1]
 
 
@@ -86,8 +90,10 @@ class _Vectors(RecurrentCode):
         return [f"const float g{g} = scratch[{self.row(g)}];" for g in gates]
 
 
-def body(w: Writer, op: Layer) -> list[str]:
+def body(w: Writer) -> list[str]:
     """Statements of a step with the operands of `w` and `scratch`."""
+    (op,) = w.step.ops
+    assert isinstance(op, Layer)
     c = _Vectors(w, op)
     if isinstance(op, Lstm):
         return c.lstm([*c.weighted(4)], c.sums(range(4)))

@@ -46,17 +46,19 @@ class Choice:
     row: dict[str, object]
 
 
-def choices(graph: Graph, name: str, families: Sequence[Family], target: Target | None, want: Want) -> list[Choice]:
+def choices(
+    graph: Graph, name: str, families: Sequence[Family], functions: str, target: Target | None, want: Want
+) -> list[Choice]:
     """One for every layer of constant integer weights; none where no layer has so few different weights, or with
     `none`."""
     if want == "none":
         return []
-    plain = scheduled(graph, name, families)
+    plain = scheduled(graph, name, families, functions)
     layers = {s: reason(s.ops, families) for s in plain.steps if _weighted(s.ops[0])}
     able = {s.ops[0] for s, why in layers.items() if why is None}
     if not able and BITS not in layers.values():
         return []
-    packed = scheduled(graph, name, families, able)
+    packed = scheduled(graph, name, families, functions, able)
     small = {s.ops[0]: s for s in packed.steps}
     found = []
     for step, why in layers.items():

@@ -153,8 +153,8 @@ class Tile:
     def blocks(cls, layer: Layer, vectors: int) -> list[Block]:
         """All output channels, `vectors` vectors at a time; the rest in as few as it needs."""
         outputs, block = len(layer.weights), LANES * vectors
-        rows, columns, run = runs(layer)
-        run = 1 if layer.depthwise else run
+        rows, columns, whole = runs(layer)
+        run = 1 if layer.depthwise else whole
         w = np.zeros((-(-outputs // block) * block, rows, columns, run), layer.weights.dtype)
         w[:outputs] = layer.weights.reshape(outputs, rows, columns, run)
         made = []
@@ -166,6 +166,7 @@ class Tile:
             numbers = cls.numbers(layer, first, n * LANES)
             _, visits, length = chosen.shape[1:]
             twice = visits * length > columns * run
+            length = whole if layer.depthwise else length
             made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, visits, length, twice))
         return made
 
