@@ -71,7 +71,7 @@ def compared(rng: np.random.Generator, y: Conv | Dense) -> Op:
 
 
 def convolution(outputs: int, channels: int, kernel: int, size: int) -> Callable[[str], Graph]:
-    """Results of `size` x `size`; x is read with its margin, as binary layers cannot pad."""
+    """Results of `size` x `size`; x has the margin that they need."""
 
     def graph(name: str) -> Graph:
         rng = np.random.default_rng(1)

@@ -89,9 +89,9 @@ def decided(plain: Form, packed: Form, want: Want) -> tuple[bool, str]:
         return False, f"{saved} B more; this target has no prices to weigh them against cycles"
     more = packed.cycles / plain.cycles - 1 if plain.cycles else 0.0
     share = f"{abs(more):.1%} {'more' if more >= 0 else 'fewer'} cycles"
-    if want == "speed":
-        return more <= 0, f"{share} with codes, which take {saved} B less"
-    return more <= MORE_CYCLES, f"{share} with codes, which take {saved} B less; at most {MORE_CYCLES:.0%} are given"
+    most = 0.0 if want == "speed" else MORE_CYCLES
+    why = f"{share} for {saved} B less"
+    return more <= most, why if more <= most else f"{why}, {most:.0%} at most"
 
 
 def reason(ops: tuple[Op, ...], families: Sequence[Family]) -> str | None:
