@@ -246,11 +246,18 @@ class Sources:
         head += [text.replace("@", f"{self.name}_") for text in (*half.helpers(bodies), *single.helpers(bodies))]
         shared = self.constants.function_lines()
         if shared:
-            any_of = " || ".join(map(self.guard, self.schedule.families))
-            head += [f"#if {any_of}", "#include <arm_neon.h>", "#include <stddef.h>", "#endif", "", *shared]
-        if "memset(" in bodies or any("memcpy(" in text for text in shared):
+            head += [*self.vector_headers(), *shared]
+        if "memset(" in bodies or any(" memcpy(" in text for text in shared):
             head[4:4] = ["#include <string.h>"]
         return "\n".join([*head, bodies, "", *self.run(), ""])
+
+    def vector_headers(self) -> list[str]:
+        """What vector code includes, under the guards of its families."""
+        lines = []
+        for header in dict.fromkeys(family.header for family in self.schedule.families):
+            guards = [self.guard(family) for family in self.schedule.families if family.header == header]
+            lines += [f"#if {' || '.join(guards)}", f"#include <{header}>", "#include <stddef.h>", "#endif", ""]
+        return lines
 
     def run(self) -> list[str]:
         s, upper = self.schedule, self.name.upper()

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
+from edgec.backends.c.dsp import steps as dsp
 from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import matmul as fp32_matmul
 from edgec.backends.c.fp32 import recurrent as fp32_recurrent
@@ -16,6 +17,8 @@ from edgec.backends.c.fp32 import transposed as fp32_transposed
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.lowbit import binary
 from edgec.backends.c.lowbit import steps as bits
+from edgec.backends.c.mcu import match as mcu_match
+from edgec.backends.c.mve import steps as mve
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.view import View
@@ -36,6 +39,8 @@ class Family:
     match: Callable[[tuple[Op, ...]], Layer | None]
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
+    header: str = "arm_neon.h"
+    """What the code includes."""
     others: Mapping[type[Op], Any] = field(default_factory=dict)
     """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
     `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
@@ -48,6 +53,8 @@ class Family:
 
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
+_DSP = "defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN)"
+_MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
 _FLOATS = {
     ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
     Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
@@ -55,8 +62,10 @@ _FLOATS = {
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace, codes=True),
     Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, codes=True),
+    Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
+    Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, _FLOATS),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, others=_FLOATS),
 )
 """The first that can do a step does it."""
 

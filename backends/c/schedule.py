@@ -190,7 +190,7 @@ def scheduled(
 ) -> Schedule:
     """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
     precision of exp, tanh and the like where only floats depend on them. Weights of the layers `packed` are stored as
-    codes."""
+    codes, in plain C where the family that would do them cannot read these."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -204,10 +204,12 @@ def scheduled(
         direct.setdefault(op, label)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
-    for last, (family, layer) in chosen.items():
-        if layer.op in packed:
+    for last, (family, layer) in list(chosen.items()):
+        if layer.op in packed and family.codes:
             chosen[last] = family, replace(layer, codes=book_of(layer))
-    halos = _halos(layer for family, layer in chosen.values() if not family.packs)
+        elif layer.op in packed:
+            del chosen[last]
+    halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []
     for op in graph.ops:
@@ -317,7 +319,7 @@ def _halos(layers: Iterable[Layer]) -> dict[Op, tuple[tuple[int, int, int, int],
     """How much padding the convolutions that read a tensor want around it, and the code that stands there."""
     found: dict[Op, tuple[tuple[int, int, int, int], int]] = {}
     for layer in layers:
-        pads = layer.window[3]
+        pads = layer.halo
         if any(pads):
             known, _ = found.get(layer.op.x, ((0, 0, 0, 0), 0))
             most = (max(known[0], pads[0]), max(known[1], pads[1]), max(known[2], pads[2]), max(known[3], pads[3]))

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 def statements(source: str, macros: Collection[str]) -> int:
     """Statements of a C file of edgec's that are compiled where the `macros` are 1: semicolons, those in the heads of
-    loops too."""
+    loops too, and lines of assembly."""
     live = [True]
     count = 0
     for line in re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL).splitlines():
@@ -23,5 +23,5 @@ def statements(source: str, macros: Collection[str]) -> int:
         elif text.startswith("#endif"):
             live.pop()
         elif live[-1] and not text.startswith("#"):
-            count += text.count(";")
+            count += text.count(";") + text.endswith('\\n\\t"')
     return count

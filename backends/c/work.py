@@ -25,6 +25,7 @@ from edgec.backends.c.int8.match import EXACT, ByteLayer
 from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.lowbit.binary import BitLayer
 from edgec.backends.c.lowbit.decode import decoded_vectors
+from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.lane import LaneTile
@@ -120,8 +121,11 @@ def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
         found["double"] += 2 * size - size // max(op.shape[op.axis], 1)
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
         _function(found, op.function, size, single and op.format == F32)
-    elif isinstance(op, Requantize | Quantize | Dequantize):
+    elif isinstance(op, Requantize):
         found["rescale"] += size
+    elif isinstance(op, Quantize | Dequantize):  # the conversion between floats and integers besides
+        found["rescale"] += size
+        found["element"] += size
     elif isinstance(op, ELEMENTWISE):
         found["element"] += size
 
@@ -185,7 +189,7 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
     if step.copy is not None:
         found["copy"] += x.size
-        found["clear"] += step.copy.buffer.bytes
+        found["clear"] += step.copy.buffer.bytes if any(step.copy.buffer.halo) else 0
         x = step.copy
     else:
         x = layer.image(x)
@@ -198,7 +202,11 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         return
     assert isinstance(layer, ByteLayer) and step.family is not None
     dot = step.family.guard == "DOT"
-    if layer.depthwise:
+    if step.family.guard == "DSP":
+        mcu.dsp(found, layer, x, y)
+    elif step.family.guard == "MVE":
+        mcu.mve(found, layer, x, y)
+    elif layer.depthwise:
         _windows(found, layer, y, "dot" if dot else "neon")
     elif dot:
         _tiles(found, layer, x, y)

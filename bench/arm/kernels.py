@@ -134,7 +134,7 @@ def dense(inputs: int, outputs: int, relu: bool = True) -> Layer:
 
 def residual(channels: int, size: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
-        one, other = (_input((1, channels, size, size), f"{name}{k}") for k in "ab")
+        one, other = (_input((1, channels, size, size), f"{name}{k}").operands[0] for k in "ab")
         wide = Quantizer(Integer(32), "floor")
         scaled = [
             Requantize(v, _numbers(m), _numbers(0), None, wide, loc=(name,))
@@ -163,7 +163,7 @@ def ends(size: int) -> Layer:
     """Codes to numbers, softmax, numbers to codes."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
-        x = Dequantize(_input((1, size), name), loc=(f"{name}_out",))
+        x = Dequantize(_input((1, size), name).operands[0], loc=(f"{name}_out",))
         probabilities = Softmax(x, loc=(name,))
         return Quantize(probabilities, Quantizer(Affine(S8, (1 / 256,), (-128,)), "half_even", "saturate"), loc=(name,))
 
@@ -226,7 +226,8 @@ GRAPHS: dict[str, list[Layer]] = {
     "depthwise": [
         depthwise(8, 40, 40), depthwise(16, 40, 40, 2), depthwise(24, 22, 22), depthwise(32, 20, 12, relu=False),
         depthwise(48, 20, 20, 2), depthwise(64, 22, 6), depthwise(96, 10, 10), depthwise(128, 7, 7, 2),
-        depthwise(128, 6, 6, relu=False), depthwise(240, 4, 4),
+        depthwise(128, 6, 6, relu=False), depthwise(240, 4, 4), depthwise(160, 6, 6, 2), depthwise(64, 12, 12, 2),
+        depthwise(80, 3, 3), depthwise(32, 30, 30, 2, relu=False),
     ],
     "dense": [
         dense(512, 96), dense(160, 128), dense(128, 96), dense(96, 8), dense(8, 96), dense(144, 512, relu=False),

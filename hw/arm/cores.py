@@ -14,12 +14,14 @@ from edgec.diagnostics import EdgecError, nearest
 
 @dataclass(frozen=True)
 class Core:
-    """One core. `qemu` is what `-cpu` (A) or `-machine` (M) is given; an M board has `rom` and `ram` bytes."""
+    """One core. `qemu` is what `-cpu` (A) or `-machine` (M) is given; an M board has `rom` and `ram` bytes. `features`:
+    what the core has and Zig's model of it leaves out."""
 
     name: str
     qemu: str
     rom: int = 0
     ram: int = 0
+    features: str = ""
 
     @property
     def bare(self) -> bool:
@@ -36,7 +38,7 @@ class Core:
     @property
     def zig(self) -> str:
         """Zig's name of the core, which writes underscores."""
-        return self.name.replace("-", "_")
+        return self.name.replace("-", "_") + self.features
 
 
 CORES = {
@@ -50,7 +52,7 @@ CORES = {
         Core("cortex-x1", "cortex-a76"),
         Core("cortex-m4", "mps2-an386", 4 << 20, 4 << 20),
         Core("cortex-m7", "mps2-an500", 4 << 20, 4 << 20),
-        Core("cortex-m55", "mps3-an547", 512 << 10, 512 << 10),
+        Core("cortex-m55", "mps3-an547", 512 << 10, 512 << 10, features="+mve_fp"),
     )
 }
 

@@ -12,6 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from edgec.diagnostics import EdgecError, nearest
@@ -133,8 +134,21 @@ def _compile(target: Core | None, compiler: str, linker: str, features: Sequence
     if compiler == "zig":
         machine = ZIG_THUMB if target.bare else ZIG_MUSL if linker == "zig" else ZIG_GLIBC
         # zig checks undefined behaviour where nobody asked for speed, and that code would be counted
-        return [*_zig(), "-target", machine, f"-mcpu={target.zig}{added}", "-fno-sanitize=undefined"]
+        headers = _newlib() if target.bare else ()
+        return [*_zig(), "-target", machine, f"-mcpu={target.zig}{added}", "-fno-sanitize=undefined", *headers]
     return [_tool("bare" if target.bare else "aarch64").executable(), target.gcc[0] + added, *target.gcc[1:]]
+
+
+@cache
+def _newlib() -> tuple[str, ...]:
+    """The option for the headers of the C library that M programs are linked with: zig has none for bare machines.
+    Nothing where GCC is missing, which sources without that library do without."""
+    tool = FINDERS[_TOOLS["bare"]]()
+    if not tool.usable:
+        return ()
+    done = run([tool.executable(), "-E", "-x", "c", "-"], timeout=60, stdin=b"#include <math.h>\n", apart=True)
+    found = re.search(r'^# 1 "(.+)/math\.h"', done.stdout.decode(), re.MULTILINE)
+    return () if found is None else (f"-isystem{found[1]}",)
 
 
 def _link(target: Core | None, linker: str) -> list[str | Path]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from edgec.diagnostics import EdgecError
 from edgec.hw.arm.plugin import Block
+from edgec.hw.arm.timings import m4_cycles
 from edgec.hw.tools.doctor import require_tools
 from edgec.hw.tools.process import run
 
@@ -36,7 +37,7 @@ PIPELINES = {
 }
 """LLVM's target and processor by core. Its own model of the A53 does not forward accumulators, which makes chains of
 multiply-accumulates two to three times too slow; its A76, A78 and X1 are the A57. Neoverse N1 is an A76, which the A78
-resembles, and Neoverse V1 an X1 with SVE."""
+resembles, and Neoverse V1 an X1 with SVE. Code for the M4 is only disassembled: `timings` has its cycles."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,10 @@ def block_cycles(codes: Sequence[bytes], core: str) -> list[float]:
     triple, cpu = PIPELINES[core]
     if triple != A64:
         codes = [whole(code) for code in codes]
-    texts = [[simulable(line) for line in lines] for lines in disassembled(codes, triple, cpu)]
+    found = disassembled(codes, triple, cpu)
+    if core == "cortex-m4":
+        return [m4_cycles(lines) for lines in found]
+    texts = [[simulable(line) for line in lines] for lines in found]
     once, twice = (_simulated(texts, triple, cpu, n) for n in (REPETITIONS, 2 * REPETITIONS))
     return [(b - a) / REPETITIONS for a, b in zip(once, twice, strict=True)]
 

@@ -51,6 +51,12 @@ def test_thumb_code(core: str) -> None:
     assert block_cycles([4 * THUMB_ADD], core)[0] == pytest.approx(4.0, abs=0.1)
 
 
+def test_the_table_of_the_m4() -> None:
+    """A load, two in a row, a double one, registers saved, a multiplication, a fused one, a division, jumps."""
+    codes = ["0868", "08681a68", "d6e90045", "f0b5", "21fb0230", "00ee810a", "b1fbf2f0", "fee7", "10bd"]
+    assert block_cycles([bytes.fromhex(c) for c in codes], "cortex-m4") == [2, 3, 3, 6, 1, 3, 7, 3, 5]
+
+
 def test_half_an_instruction_at_the_end_of_a_page_is_left_out() -> None:
     wide = bytes.fromhex("45f65a20")
     assert whole(THUMB_ADD + wide) == THUMB_ADD + wide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,15 +68,15 @@ class ByteLayer(Layer):
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
 
-def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
-    """The layer of a step's ops, None where the vector code cannot do it."""
+def matched(ops: tuple[Op, ...], window_fits: Callable[[Conv], bool] | None = None) -> ByteLayer | None:
+    """The layer of a step's ops, None where the vector code cannot do it, for whose windows `window_fits` speaks."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
         return None
     rescale = ops[1]
     if not (signed_byte(op.x.format) and signed_byte(rescale.format) and isinstance(op.w, Constant)):
         return None
-    if not fits(op) or (isinstance(op, Conv) and not _window_fits(op)):
+    if not fits(op) or (isinstance(op, Conv) and not (window_fits or _window_fits)(op)):
         return None
     sums = _sums(op)
     scaled = rescaling(rescale, len(op.w.data))

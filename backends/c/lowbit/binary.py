@@ -32,6 +32,11 @@ class BitLayer(ByteLayer):
 
     threshold: bool = False
 
+    @property
+    def halo(self) -> tuple[int, int, int, int]:
+        """None: the padding is around the bits."""
+        return 0, 0, 0, 0
+
     def without(self, rows: Sequence[int], columns: Sequence[int]) -> BitLayer:
         """The layer where only these rows and columns of taps lie in the image: bits outside are read as -1, which the
         bias makes up for."""

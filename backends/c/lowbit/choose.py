@@ -104,9 +104,9 @@ def reason(ops: tuple[Op, ...], families: Sequence[Family]) -> str | None:
     family, layer = found
     if family.packs:
         return BITS
-    if layer.depthwise or not family.codes:
+    if layer.depthwise:
         return "its vector code reads bytes"
-    if book_of(layer) is None:
+    if family.codes and book_of(layer) is None:
         return "16 different weights, none of them the 0 that stands behind runs that fill no vector"
     return None
 

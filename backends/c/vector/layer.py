@@ -58,6 +58,11 @@ class Layer:
             return 1, math.prod(shape[:-1])
         return (shape[2], shape[3]) if len(shape) == 4 else (1, shape[2])
 
+    @property
+    def halo(self) -> tuple[int, int, int, int]:
+        """The padding that the loops want around x in memory: top, left, bottom, right."""
+        return self.window[3]
+
     def image(self, view: View) -> View | None:
         """The operand or the result as [1, C, H, W]: the rows of a dense layer lie side by side. None where no strides
         say so."""

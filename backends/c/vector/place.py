@@ -31,7 +31,7 @@ def runs(layer: Layer) -> tuple[int, int, int]:
 
 def reads_as_it_is(layer: Layer, x: View) -> bool:
     """Whether the inner loops can read x where it lies: channels side by side, and the padding around it."""
-    _, _, _, pads = layer.window
+    pads = layer.halo
     run = runs(layer)[2]
     if x.buffer.place != "arena" and (run % layer.LANES or layer.depthwise):
         return False  # a vector would be read beyond the caller's memory
@@ -60,7 +60,7 @@ def scratch(layer: Layer, x: View) -> View:
     if isinstance(layer.op, Dense):
         return image("scratch", fmt, (1, x.shape[-1], 1, math.prod(x.shape[:-1])), (0, 0, 0, 0), 0)
     rows = x.shape[2] if len(x.shape) == 4 else 1
-    return image("scratch", fmt, (1, x.shape[1], rows, x.shape[-1]), layer.window[3], layer.pad)
+    return image("scratch", fmt, (1, x.shape[1], rows, x.shape[-1]), layer.halo, layer.pad)
 
 
 def copied(layer: Layer, x: View, copy: View) -> list[str]:
