@@ -186,14 +186,14 @@ def test_codes_and_what_they_stand_for() -> None:
 
 
 def test_the_choice() -> None:
-    assert decided(Form(100, 10.0), Form(60, 10.9), "auto")[0]
-    take, why = decided(Form(100, 10.0), Form(60, 11.1), "auto")
-    assert not take and "11.0% more cycles" in why and "40 B" in why
-    assert decided(Form(100, 10.0), Form(60, 99.0), "size")[0]
-    assert decided(Form(100, 10.0), Form(60, 9.0), "speed")[0]
-    assert not decided(Form(100, 10.0), Form(60, 10.1), "speed")[0]
-    assert not decided(Form(100, None), Form(60, None), "auto")[0]
-    assert not decided(Form(60, 10.0), Form(60, 1.0), "size")[0]
+    assert decided(Form(1000, 10.0), Form(600, 10.9), "auto")[0]
+    take, why = decided(Form(1000, 10.0), Form(600, 11.1), "auto")
+    assert not take and "11.0% more cycles" in why and "400 B" in why
+    assert decided(Form(1000, 10.0), Form(600, 99.0), "size")[0]
+    assert decided(Form(1000, 10.0), Form(600, 9.0), "speed")[0]
+    assert not decided(Form(1000, 10.0), Form(600, 10.1), "speed")[0]
+    assert not decided(Form(1000, None), Form(600, None), "auto")[0]
+    assert not decided(Form(600, 10.0), Form(580, 1.0), "size")[0]
 
 
 def test_the_table_says_why(tmp_path: Path) -> None:

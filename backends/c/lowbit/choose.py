@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Want = Literal["auto", "size", "speed", "none"]
 BITS = "activations are single bits: exclusive or and count"
+LEAST_BYTES = 64
+"""What has to be saved, since reading codes takes some machine code."""
 MORE_CYCLES = 0.1
 """The share of its cycles that a layer may take longer for smaller weights under `auto`."""
 
@@ -81,8 +83,8 @@ def choices(
 def decided(plain: Form, packed: Form, want: Want) -> tuple[bool, str]:
     """Whether codes are taken, and why."""
     saved = plain.bytes - packed.bytes
-    if saved <= 0:
-        return False, "codes and their table take no fewer bytes"
+    if saved < LEAST_BYTES:
+        return False, f"codes and their table save no {LEAST_BYTES} B"
     if want == "size":
         return True, f"{saved} B less"
     if plain.cycles is None or packed.cycles is None:
