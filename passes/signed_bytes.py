@@ -8,11 +8,26 @@ from __future__ import annotations
 
 from edgec.formats import Affine, Format, Integer, Quantizer
 from edgec.graph import Graph
-from edgec.ops import Clip, Conv, Dense, Input, MaxPool, Op, Relu, Requantize, Reshape, Slice, Transpose, integers
+from edgec.ops import (
+    AvgPool,
+    Clip,
+    Conv,
+    Dense,
+    Input,
+    MaxPool,
+    Op,
+    Relu,
+    Requantize,
+    Reshape,
+    Slice,
+    Transpose,
+    integers,
+)
 from edgec.pipeline import Context
 
 THROUGH = (Relu, Clip, MaxPool, Reshape, Slice, Transpose)
-"""Ops whose results are codes of their operand."""
+"""Ops whose results are codes of their operand. Means that keep the format are as good: they are rounded alike, because
+codes move by an even number."""
 MIDDLE = 128
 
 
@@ -29,7 +44,7 @@ def apply(graph: Graph, context: Context) -> Graph:
             if x in outputs:
                 return False
             for user in graph.users[x]:
-                if isinstance(user, THROUGH):
+                if isinstance(user, THROUGH) or (isinstance(user, AvgPool) and user.format == x.format):
                     pending.append(user)
                 elif not isinstance(user, Conv | Dense | Requantize) or user.operands[0] is not x:
                     return False
@@ -41,6 +56,9 @@ def apply(graph: Graph, context: Context) -> Graph:
         new = op.with_operands(mapping[o] for o in op.operands)
         if isinstance(op, Requantize) and _unsigned(op.format) and wanted(op):
             assert isinstance(new, Requantize)
+            new = new.replace(out=Quantizer(_signed(op.format), op.out.rounding, op.out.overflow))
+        elif isinstance(op, AvgPool) and op.out is not None and mapping[op.x].format != op.x.format:
+            assert isinstance(new, AvgPool)
             new = new.replace(out=Quantizer(_signed(op.format), op.out.rounding, op.out.overflow))
         elif isinstance(op, Input) and _unsigned(op.format) and op not in outputs and wanted(op):
             axis = 1 if len(op.shape) > 1 else 0

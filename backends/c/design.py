@@ -36,9 +36,9 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     if problems:
         raise EdgecError.of(problems)
     families = families_of(target.options) if target is not None else ()
-    functions = str(options.get("functions") or "single")
-    chosen = choices(graph, name, families, functions, target, options.get("low_bits") or "auto")
-    schedule = scheduled(graph, name, families, functions, {c.op for c in chosen if c.packed})
+    how = str(options.get("functions") or "single"), str(options.get("winograd") or "auto")
+    chosen = choices(graph, name, families, how, target, options.get("low_bits") or "auto")
+    schedule = scheduled(graph, name, families, *how, {c.op for c in chosen if c.packed})
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {

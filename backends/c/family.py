@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgec.backends.c.constants import Constants
@@ -21,6 +21,7 @@ from edgec.backends.c.mcu import match as mcu_match
 from edgec.backends.c.mve import steps as mve
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import Order, decided
 from edgec.backends.c.view import View
 from edgec.ops import ConvTranspose, Gru, Lstm, MatMul, Op, Rnn
 
@@ -31,7 +32,7 @@ class Family:
     whether the compiler has them, which `condition` of the preprocessor decides.
 
     `match` makes the layer of a step's ops where the family can do it, `body` writes its statements, and `workspace`
-    says how many bytes they need."""
+    says how many bytes they need. `orders`: how Winograd's method could do a layer, where the family has it."""
 
     options: tuple[str, ...]
     guard: str
@@ -39,6 +40,9 @@ class Family:
     match: Callable[[tuple[Op, ...]], Layer | None]
     body: Callable[[Any, View, View, Constants, str, int], list[str]]
     workspace: Callable[[Any, View], int]
+    orders: Callable[[Any], tuple[Order, ...]] = lambda layer: ()
+    narrowed: Callable[[Any], tuple[Layer, int] | None] = lambda layer: None
+    """The layer with weights that are stored in fewer bytes and expanded in every inference, and how many fewer."""
     header: str = "arm_neon.h"
     """What the code includes."""
     others: Mapping[type[Op], Any] = field(default_factory=dict)
@@ -61,11 +65,21 @@ _FLOATS = {
 }  # fmt: skip
 FAMILIES = (
     Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace, codes=True),
-    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, codes=True),
+    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, neon.orders, codes=True),
     Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),
-    Family(("neon", "dotprod"), "NEON", _NEON, fp32_match.matched, fp32.body, fp32.workspace, others=_FLOATS),
+    Family(
+        ("neon", "dotprod"),
+        "NEON",
+        _NEON,
+        fp32_match.matched,
+        fp32.body,
+        fp32.workspace,
+        fp32.orders,
+        fp32.narrowed,
+        others=_FLOATS,
+    ),
 )
 """The first that can do a step does it."""
 
@@ -87,3 +101,15 @@ def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, La
         if (layer := family.match(ops)) is not None:
             return family, layer
     return None
+
+
+def sized(chosen: Mapping[Op, tuple[Family, Layer]], winograd: str, space: float) -> dict[Op, tuple[Family, Layer]]:
+    """The layers of steps with the weights that they store: `space` is the bytes that these may add to the packed ones,
+    and below 0 where the model is larger than it may be. `winograd` is one of `edgec.options.WINOGRAD`."""
+    orders = decided({op: family.orders(layer) for op, (family, layer) in chosen.items()}, winograd, space)
+    found = {op: (f, replace(layer, winograd=orders.get(op))) for op, (f, layer) in chosen.items()}
+    for op, (family, layer) in found.items():
+        if space < 0 and (smaller := family.narrowed(layer)) is not None:
+            found[op] = family, smaller[0]
+            space += smaller[1]
+    return found

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgec.backends.c.family import Family, matched, other
+from edgec.backends.c.family import Family, matched, other, sized
 from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.backends.c.lowbit.decode import book_of
 from edgec.backends.c.mac_weights import codes_of
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.single import without_integers
 from edgec.backends.c.vector.layer import Layer
+from edgec.backends.c.vector.order import room_of
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
 from edgec.formats import F16, F32, TensorType, TupleType
@@ -186,11 +187,17 @@ def grouped(graph: Graph, families: Sequence[Family] = ()) -> list[tuple[Op, ...
 
 
 def scheduled(
-    graph: Graph, name: str, families: Sequence[Family] = (), functions: str = "single", packed: Collection[Op] = ()
+    graph: Graph,
+    name: str,
+    families: Sequence[Family] = (),
+    functions: str = "single",
+    winograd: str = "auto",
+    packed: Collection[Op] = (),
 ) -> Schedule:
     """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
-    precision of exp, tanh and the like where only floats depend on them. Weights of the layers `packed` are stored as
-    codes, in plain C where the family that would do them cannot read these."""
+    precision of exp, tanh and the like where only floats depend on them, `winograd` one of `edgec.options.WINOGRAD`.
+    Weights of the layers `packed` are stored as codes, in plain C where the family that would do them cannot read
+    these."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -209,6 +216,7 @@ def scheduled(
             chosen[last] = family, replace(layer, codes=book_of(layer))
         elif layer.op in packed:
             del chosen[last]
+    chosen = sized(chosen, winograd, room_of(graph, len(groups)))
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
     steps: list[Step] = []

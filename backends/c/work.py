@@ -14,11 +14,9 @@ from collections import Counter
 from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.fp32 import matmul, recurrent, transposed
-from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
-from edgec.backends.c.fp32.winograd import cost as float_winograd_cost
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
@@ -27,7 +25,6 @@ from edgec.backends.c.lowbit.binary import BitLayer
 from edgec.backends.c.lowbit.decode import decoded_vectors
 from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
-from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.single import EXPONENTIALS
@@ -227,9 +224,13 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
             found["float_load"] += blocks * count * rows * window.advance * places // y.shape[2]
         found["float_store"] += blocks * places
         found["float_call"] += blocks
-    elif not layer.depthwise and fp32.by_winograd(layer, y):
-        found["float_winograd"] += round(float_winograd_cost(layer, y))
+    elif layer.winograd is not None:
+        found["float_winograd"] += round(layer.winograd.instructions)
     else:
+        if layer.multiples is not None:
+            found["float"] += layer.weights.size // 2
+            found["float_load"] += layer.weights.size // 8
+            found["float_store"] += layer.weights.size // 4
         _float_tiles(found, layer, x, y)
 
 
@@ -307,8 +308,8 @@ def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> Non
 
 def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     """Instructions as the family itself counts them to choose between its loops."""
-    if neon.by_winograd(layer, y):
-        found["neon_winograd"] += round(winograd.cost(layer, y))
+    if layer.winograd is not None:
+        found["neon_winograd"] += round(layer.winograd.instructions)
         return
     rows, places, *_ = geometry(layer, x, y)
     vectors = -(-len(layer.weights) // LANES)

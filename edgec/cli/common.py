@@ -94,6 +94,11 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["auto", "size", "speed", "none"]),
             help="C code: what decides whether weights of few values become packed codes; none: they do not. [auto]",
         ),
+        click.option(
+            "--winograd",
+            type=click.Choice(["auto", "stored", "computed", "off"]),
+            help="C code: transformed weights of 3 x 3 convolutions. [auto: stored where the model stays small]",
+        ),
         click.option("--clock-mhz", type=float, help="Clock for energy and timing. [the target's]"),
         click.option("--max-area", "max_area_kge", type=float, metavar="KGE", help="Refuse above this area."),
         click.option("--harden", metavar="SPEC", help="Triplicated registers: full, or weight=full-tmr-scrub,data=..."),

@@ -5,6 +5,7 @@ A program has many layers, each of which is an output too: one compiler run and 
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from c_support import const, graph_of, inp
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan
 from edgec.backends.c.neon import winograd
+from edgec.backends.c.vector.order import Order
 from edgec.comparison import first_difference, reference
 from edgec.formats import Affine, Integer, Quantizer
 from edgec.graph import Graph
@@ -104,10 +106,10 @@ def frames_of(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     return frames
 
 
-def verify(graph: Graph, core: str, compiler: str = "gcc", **options: Any) -> BuildPlan:
+def verify(graph: Graph, core: str, compiler: str = "gcc", policy: str = "auto", **options: Any) -> BuildPlan:
     """Every layer and output must be what the interpreter computes."""
     need("aarch64-linux-gnu-gcc", "qemu-aarch64", *(["zig"] if compiler == "zig" else []))
-    made = plan(graph, load_target(core), {"name": "t"})
+    made = plan(graph, load_target(core), {"name": "t", "winograd": policy})
     frames = frames_of(graph, 7)
     result = run_plan(made, frames, core=core, compiler=compiler, **options)
     found = first_difference(reference(graph, frames), result.layers, result.outputs)
@@ -211,9 +213,8 @@ def test_clang_and_the_portable_code_say_the_same() -> None:
     verify(every_kernel(), NEON, flags=("-DT_PORTABLE",))
 
 
-def test_winograd_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def of_any_size() -> Graph:
     """Patches that overlap, groups of four that are not full, and sums as large as they may become."""
-    monkeypatch.setattr(winograd, "cost", lambda layer, y: 0.0)
     rng = np.random.default_rng(8)
     outputs: list[Op] = []
     for k, (height, width) in enumerate([(4, 4), (5, 7), (9, 4), (6, 13), (11, 8)]):
@@ -227,10 +228,29 @@ def test_winograd_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     for x in images:
         w = const(Affine(Integer(8), (0.1,), (0,)), np.full((16, x.shape[1], 3, 3), 127))
         outputs.append(rescaled(rng, Conv(x, w, None, pads=(1, 1, 1, 1)), True, ""))
-    made = verify(graph_of(*map(channels_last, outputs)), NEON)
+    return graph_of(*map(channels_last, outputs))
+
+
+@pytest.mark.parametrize("order", ["stored", "kept", "again", "kept parts", "again parts"])
+def test_winograd_of_any_size(monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    """In every order that there is."""
+
+    def candidates(cls: type[winograd.ByteWinograd], layer: Any, others: float) -> tuple[Order, ...]:
+        if order == "stored":
+            return tuple(o for o in found(layer, math.inf) if o.stored)
+        monkeypatch.setattr(cls, "MOST_SCRATCH", 1 << 30)
+        orders = cls.size_of(layer).computed(cls.PRICES)
+        orders = [o for o in orders if o.kept == ("kept" in order)]
+        return (min(orders, key=lambda o: o.channels) if "parts" in order else max(orders, key=lambda o: o.channels),)
+
+    found = winograd.ByteWinograd.orders
+    monkeypatch.setattr(winograd.ByteWinograd, "orders", classmethod(candidates))
+    made = verify(of_any_size(), NEON, policy="stored" if order == "stored" else "computed")
     bodies = re.findall(r"^static void t_s\d+_conv\(.*?^}", made.files["src/t.c"].decode(), re.M | re.S)
     fast = ["t_winograd_patch(" in body for body in bodies]
     assert fast.count(False) == 1 and len(fast) == 12  # the sums of 240 channels could pass 2^25
+    assert sum("t_winograd_weights(" in body for body in bodies) == (0 if order == "stored" else 11)
+    assert ("t_winograd_more(" in made.files["src/t.c"].decode()) == ("parts" in order)
 
 
 def small_networks() -> Graph:

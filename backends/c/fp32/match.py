@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgec.backends.c.multiples import Multiples
 from edgec.backends.c.scalar import number
 from edgec.backends.c.vector.layer import Layer, fits, weights_of
 from edgec.formats import F32
@@ -16,9 +17,12 @@ from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer(Layer):
-    """y = min(max(x . w + bias, lo), hi), all in binary32."""
+    """y = min(max(x . w + bias, lo), hi), all in binary32. `multiples`: what the weights are stored as, where not as
+    they are."""
 
     LANES = 4
+
+    multiples: Multiples | None = None
 
     @property
     def clamp(self) -> str:

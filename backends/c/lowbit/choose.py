@@ -49,18 +49,19 @@ class Choice:
 
 
 def choices(
-    graph: Graph, name: str, families: Sequence[Family], functions: str, target: Target | None, want: Want
+    graph: Graph, name: str, families: Sequence[Family], how: tuple[str, str], target: Target | None, want: Want
 ) -> list[Choice]:
-    """One for every layer of constant integer weights; none where no layer has so few different weights, or with
+    """One for every layer of constant integer weights; `how` are the precision of functions and where transformed
+    weights are, as in `scheduled`; none where no layer has so few different weights, or with
     `none`."""
     if want == "none":
         return []
-    plain = scheduled(graph, name, families, functions)
+    plain = scheduled(graph, name, families, *how)
     layers = {s: reason(s.ops, families) for s in plain.steps if _weighted(s.ops[0])}
     able = {s.ops[0] for s, why in layers.items() if why is None}
     if not able and BITS not in layers.values():
         return []
-    packed = scheduled(graph, name, families, functions, able)
+    packed = scheduled(graph, name, families, *how, able)
     small = {s.ops[0]: s for s in packed.steps}
     found = []
     for step, why in layers.items():

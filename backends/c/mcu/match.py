@@ -29,7 +29,7 @@ def matched(ops: tuple[Op, ...]) -> ByteLayer | None:
 def without_halo(ops: tuple[Op, ...]) -> PlaneLayer | None:
     """The same for loops that need no padding around the images of depthwise convolutions."""
     layer = matched(ops)
-    return None if layer is None else PlaneLayer(**{field.name: getattr(layer, field.name) for field in fields(layer)})
+    return None if layer is None else PlaneLayer(**{f.name: getattr(layer, f.name) for f in fields(layer)})
 
 
 def any_window(op: Conv) -> bool:

@@ -12,9 +12,10 @@ from edgec.backends.c.neon.long import LongTile
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.vector.dense import dense, geometry
 from edgec.backends.c.vector.depthwise import depthwise
+from edgec.backends.c.vector.order import Order
+from edgec.backends.c.vector.patches import by_patches
 from edgec.backends.c.vector.place import runs
 from edgec.backends.c.vector.tile import LANES, Tile
-from edgec.backends.c.vector.winograd import body as by_patches
 from edgec.backends.c.view import View
 
 
@@ -22,25 +23,25 @@ def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, wo
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
         return depthwise(layer, x, y, constants, base, NeonWindow)
-    if by_winograd(layer, y):
+    if layer.winograd is not None:
         return by_patches(winograd.ByteWinograd.of(layer), layer, x, y, constants, base, work)
     return dense(layer, x, y, constants, base, tile_of(layer, geometry(layer, x, y)[1]), room=f"scratch + {work}")
 
 
 def workspace(layer: ByteLayer, y: View) -> int:
     """Bytes of memory that the body needs beside a copy of x."""
-    if by_winograd(layer, y):
-        return winograd.ByteWinograd.workspace(layer)
+    if layer.winograd is not None:
+        return layer.winograd.scratch
     return 0 if layer.depthwise else decoding(layer, list(costs(layer, y.shape[3])), y.shape[3])
 
 
-def by_winograd(layer: ByteLayer, y: View) -> bool:
-    """Whether Winograd's method can do a layer and takes fewer instructions."""
-    if layer.codes is not None or not winograd.ByteWinograd.can(layer, y):
-        return False
-    places = y.shape[2] * y.shape[3]
-    tiles = len(layer.weights) / LANES * places * (min(costs(layer, y.shape[3]).values()) + 8)
-    return winograd.cost(layer, y) < tiles
+def orders(layer: ByteLayer) -> tuple[Order, ...]:
+    """How Winograd's method could do a layer with fewer instructions than the other loops."""
+    if layer.codes is not None or not winograd.ByteWinograd.can(layer):
+        return ()
+    height, width = layer.op.shape[2:]
+    least = min(costs(layer, width).values()) + 8
+    return winograd.ByteWinograd.orders(layer, len(layer.weights) / LANES * height * width * least)
 
 
 def tile_of(layer: ByteLayer, places: int) -> type[Tile]:

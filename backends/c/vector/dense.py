@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.lowbit.decode import decoded
@@ -40,10 +43,12 @@ def dense(
     to: str = "y",
     numbers: str = "",
     room: str = "",
+    stored: Callable[[NDArray], str] | None = None,
 ) -> list[str]:
     """Statements that compute a layer from x at `base`, with the tiles of a family, and store at `to`. What is known of
-    every channel is a constant, unless `numbers` says where one number for each lies. Weights that are stored as codes
-    are decoded to `room`, a block of channels at a time."""
+    every channel is a constant, unless `numbers` says where one number for each lies. Weights in the order of a family
+    are constants, too, unless `stored` says where they lie; those that are stored as codes are decoded to `room`, a
+    block of channels at a time."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     _, _, (dy, dx), _ = layer.window
@@ -67,7 +72,8 @@ def dense(
         if layer.codes is not None:
             weights, size, decoding = decoded(layer.codes, group, tap_rows, constants, room)
         else:
-            weights = constants.array(np.concatenate([b.weights.ravel() for b in group]), as_is=True)
+            ordered = np.concatenate([b.weights.ravel() for b in group])
+            weights = constants.array(ordered, as_is=True) if stored is None else stored(ordered)
             size = one.weights.size
         known = numbers or constants.array(np.concatenate([b.numbers.ravel() for b in group]), as_is=True)
         pieces, rest = tiles.pieces(length)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.lowbit.codebook import Codebook
+from edgec.backends.c.vector.order import Order
 from edgec.backends.c.view import View, reshaped
 from edgec.ops import Conv, Dense
 
@@ -17,7 +18,8 @@ from edgec.ops import Conv, Dense
 @dataclass(frozen=True, eq=False)
 class Layer:
     """`weights` [O, kH, kW, C / groups], `bias` [O]; results are clamped to lo..hi. `pad` is the code that stands for
-    zero around x. `codes`: how the weights are stored, where not as they are."""
+    zero around x. `codes`: how the weights are stored, where not as they are; `winograd`: how Winograd's method does
+    it, where it does."""
 
     LANES: ClassVar[int]
     """Elements of a vector of x."""
@@ -29,6 +31,7 @@ class Layer:
     hi: float
     pad: int
     codes: Codebook | None = field(default=None, kw_only=True)
+    winograd: Order | None = field(default=None, kw_only=True)
 
     @property
     def clamp(self) -> str:

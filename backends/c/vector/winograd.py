@@ -2,11 +2,13 @@
 
 After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), with the points 0, 1, -1, 2, -2 and
 infinity. Six by six places of x are transformed, four such patches at a time are multiplied by the transformed weights
-of 16 output channels, and sums are transformed to four by four results.
+of 16 output channels, and sums are transformed to four by four results. `order.py` says
+in which order, `patches.py` writes the loops.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,27 +16,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.constants import Constants
-from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
-from edgec.backends.c.vector.place import corner
-from edgec.backends.c.view import View
+from edgec.backends.c.vector.order import Order, Prices, Size, least
 from edgec.ops import Conv
 
-WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 6]], np.int64)
-"""Transforms a row of three weights, times 24; the last row times 6, which the results make up for."""
 SIDE = 4
 """Rows and columns of results of a patch."""
 TOGETHER = 4
 """Patches that are multiplied together."""
 BLOCK = 16
 """Output channels that are."""
-STRUCT = """\
-/* Distances between rows and places of x and y%s. */
-typedef struct {
-  int32_t x_row, x_step, y_row, y_step;
-%s} @%s;
-"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class Arithmetic:
     fused: bool = False
 
     def __call__(self, function: str, *operands: str) -> str:
-        """A call of `sub`, `add`, `mla` or `mls`."""
+        """A call of `sub`, `add`, `mul`, `mla` or `mls`."""
         name = {"mla": "fma", "mls": "fms"}.get(function, function) if self.fused else function
         return f"v{name}q_{self.end}({', '.join(operands)})"
 
@@ -65,8 +56,13 @@ class Winograd:
     """Channels of a vector of transformed numbers."""
     BYTES: ClassVar[tuple[int, int, int]]
     """Of x, of a transformed number, of a sum."""
-    MOST_BYTES: ClassVar[int]
-    """Of transformed weights: more would not stay in a cache of the second level."""
+    MOST_STORED: ClassVar[int]
+    """Bytes of transformed weights: more would not stay in a cache of the second level."""
+    MOST_SCRATCH: ClassVar[int]
+    """Bytes of working memory where weights are transformed in every inference."""
+    PRICES: ClassVar[Prices]
+    WEIGHTS: ClassVar[NDArray]
+    """Transforms a row of three weights; what its rows lack, `results` makes up for."""
     INNER: ClassVar[Arithmetic]
     OUTER: ClassVar[Arithmetic]
     """For activations and for results."""
@@ -81,7 +77,7 @@ class Winograd:
         raise NotImplementedError
 
     @classmethod
-    def can(cls, layer: Layer, y: View) -> bool:
+    def can(cls, layer: Layer) -> bool:
         """Whether the method can do a layer, and its result is large enough for a patch."""
         if not isinstance(layer.op, Conv) or layer.depthwise:
             return False
@@ -89,21 +85,27 @@ class Winograd:
         outputs, channels = len(layer.weights), layer.weights.shape[3]
         if (kernel, strides, dilations) != ((3, 3), (1, 1), (1, 1)) or channels % cls.GROUP or outputs % BLOCK:
             return False
-        return min(y.shape[2:]) >= SIDE and cls.BYTES[1] * 36 * outputs * channels <= cls.MOST_BYTES
+        return min(layer.op.shape[2:]) >= SIDE
 
     @classmethod
-    def workspace(cls, layer: Layer) -> int:
-        """Bytes for the transformed activations and the sums of four patches."""
-        return 36 * TOGETHER * (cls.BYTES[1] * layer.weights.shape[3] + cls.BYTES[2] * BLOCK)
+    def orders(cls, layer: Layer, others: float) -> tuple[Order, ...]:
+        """With stored weights and with computed ones, the best of each, where these take fewer instructions than
+        `others`: those of other loops."""
+        if not cls.can(layer):
+            return ()
+        size = cls.size_of(layer)
+        stored = cls.BYTES[1] * 4 * math.prod(layer.weights.shape)
+        found = [least(size.computed(cls.PRICES), cls.MOST_SCRATCH)]
+        if stored <= cls.MOST_STORED:
+            found.append(size.stored(cls.PRICES, stored - layer.weights.nbytes))
+        return tuple(order for order in found if order is not None and order.instructions < others)
 
     @classmethod
-    def cost(cls, layer: Layer, y: View, group: float, products: float, patch: float) -> float:
-        """Instructions, roughly: those for a `group` of channels of a patch, for the `products` of such a group, 16
-        outputs and four patches at one position, and for the results of 16 outputs of a `patch`."""
-        down, across = patches(y)
-        groups, blocks = layer.weights.shape[3] / cls.GROUP, len(layer.weights) / BLOCK
-        four = TOGETHER * group * groups + blocks * (36 * (products * groups + 28) + TOGETHER * patch)
-        return -(-down * across // TOGETHER) * four
+    def size_of(cls, layer: Layer) -> Size:
+        """What decides over orders."""
+        fours = -(-math.prod(patches(layer.op.shape)) // TOGETHER)
+        blocks = len(layer.weights) // BLOCK
+        return Size(layer.weights.shape[3], cls.GROUP, blocks, fours, *cls.BYTES[1:], TOGETHER, BLOCK)
 
     @classmethod
     def facts(cls, layer: Any) -> list[str]:
@@ -111,8 +113,14 @@ class Winograd:
         raise NotImplementedError
 
     @classmethod
+    def stored(cls, layer: Any) -> NDArray:
+        """Transformed weights [blocks, groups, 36 positions, channels of a group, 16 outputs], in the type that they
+        are multiplied in."""
+        raise NotImplementedError
+
+    @classmethod
     def packed(cls, layer: Any) -> NDArray:
-        """Transformed weights of `transformed`, in the type that they are multiplied in."""
+        """Weights [blocks, channels, vectors, 9, outputs of a vector] as `load` reads them."""
         raise NotImplementedError
 
     def numbers(self, layer: Any) -> NDArray:
@@ -128,7 +136,7 @@ class Winograd:
         raise NotImplementedError
 
     def held(self) -> list[str]:
-        """Statements for what stays in registers of the function that makes results, beside `four`."""
+        """Statements for what stays in registers of the function that makes results."""
         raise NotImplementedError
 
     def numbers_held(self) -> list[str]:
@@ -161,19 +169,37 @@ class Winograd:
         ]
 
     def results(self, m: Sequence[str], out: Sequence[str]) -> list[str]:
-        """Four results from six sums of a row or column: A^T m, the last sum times 4."""
-        o = self.OUTER
-        return [
-            f"{o.vector} {', '.join(out)};",
-            "{",
-            f"  const {o.vector} a = {o('add', m[1], m[2])}, b = {o('sub', m[1], m[2])};",
-            f"  const {o.vector} c = {o('add', m[3], m[4])}, d = {o('sub', m[3], m[4])}, e = {o('add', 'd', 'd')};",
-            f"  {out[0]} = {o('add', o('add', m[0], 'a'), 'c')};",
-            f"  {out[1]} = {o('add', 'b', 'e')};",
-            f"  {out[2]} = {o('mla', 'a', 'c', 'four')};",
-            f"  {out[3]} = {o('mla', 'b', o('add', 'e', m[5]), 'four')};",
-            "}",
+        """Four results from six sums of a row or column: A^T m with the factors that `WEIGHTS` lacks."""
+        raise NotImplementedError
+
+    def weights_held(self) -> list[str]:
+        """Statements for what stays in registers of the function that transforms weights."""
+        raise NotImplementedError
+
+    def weights(self, g: Sequence[str], out: Sequence[str]) -> list[str]:
+        """Three weights of a row or column transformed: `WEIGHTS` g."""
+        raise NotImplementedError
+
+    def weights_function(self) -> str:
+        element, number, _ = self.TYPES
+        lanes, size = self.GROUP, self.GROUP * BLOCK
+        lines = [
+            f"/* Weights [channel][{BLOCK // lanes}][3][3][{lanes}] made u[group][position][channel][16]. */",
+            f"NOINLINE_ static void @{self.FAMILY}_weights(const {element} *w, {number} *u, int32_t groups) {{",
+            *("  " + line for line in self.weights_held()),
+            f"  for (int32_t g = 0; g < groups; g++, u += {35 * size}) {{",
+            f"    for (int32_t n = 0; n < {size}; n += {lanes}, w += {9 * lanes}, u += {lanes}) {{",
         ]
+        for j in range(3):
+            g, r = [f"g{i}{j}" for i in range(3)], [f"r{i}{j}" for i in range(6)]
+            loads = (f"{g[i]} = {self.load(f'w + {lanes * (3 * i + j)}')}" for i in range(3))
+            lines.append(f"      const {self.INNER.vector} {', '.join(loads)};")
+            lines += ["      " + line for line in self.weights(g, r)]
+        for i in range(6):
+            r, v = [f"r{i}{j}" for j in range(3)], [f"v{i}{j}" for j in range(6)]
+            lines += ["      " + line for line in self.weights(r, v)]
+            lines += [f"      vst1q_{self.INNER.end}(u + {size * (6 * i + j)}, v{i}{j});" for j in range(6)]
+        return "\n".join([*lines, "    }", "  }", "}"]) + "\n"
 
     def patch_function(self) -> str:
         element, number, _ = self.TYPES
@@ -200,26 +226,30 @@ class Winograd:
             lines += [f"    vst1q_{self.INNER.end}(v + {size * (6 * i + j)}, v{i}{j});" for i in range(6)]
         return "\n".join([*lines, "  }", "}"]) + "\n"
 
-    def products_function(self) -> str:
+    def products_function(self, more: bool) -> str:
         _, number, total = self.TYPES
-        size = self.GROUP * TOGETHER
+        size, weights = self.GROUP * TOGETHER, self.GROUP * BLOCK
+        sums = [(f"s{i}{n}", BLOCK * i + 4 * n) for i in range(TOGETHER) for n in range(4)]
+        about = "Sums over all channels for 16 outputs of four patches"
+        if more:
+            about = "The same for further channels, added"
+            start = [f"{', '.join(f'{s} = vld1q_{self.OUTER.end}(m + {at})' for s, at in sums)};"]
+        else:
+            start = [f"{', '.join(s for s, _ in sums)};"]
         lines = [
-            "/* Sums over all channels for 16 outputs of four patches, to m[position][patch][16]. */",
-            f"NOINLINE_ static void @{self.FAMILY}_products(",
-            f"    const {number} *v, const {number} *w, {total} *m, int32_t groups) {{",
-            f"  for (int32_t p = 0; p < 36; p++, v += {size}, m += {BLOCK * TOGETHER}) {{",
-            f"    const {number} *a = v;",
-            f"    {self.OUTER.vector} {', '.join(f's{i}{n}' for i in range(TOGETHER) for n in range(4))};",
-            *("    " + line for line in self.group(True)),
-            "    for (int32_t g = 1; g < groups; g++) {",
-            f"      a += 36 * {size};",
+            f"/* {about}, to m[position][patch][16]. */",
+            f"NOINLINE_ static void @{self.FAMILY}_{'more' if more else 'products'}(",
+            f"    const {number} *v, const {number} *u, {total} *m, int32_t groups) {{",
+            f"  for (int32_t p = 0; p < 36; p++, v += {size}, u += {weights}, m += {BLOCK * TOGETHER}) {{",
+            f"    const {number} *a = v, *w = u;",
+            f"    {self.OUTER.vector} {start[0]}",
+            *([] if more else ["    " + line for line in self.group(True)]),
+            f"    for (int32_t g = {0 if more else 1}; g < groups; g++) {{",
+            *([] if more else [f"      a += {36 * size};", f"      w += {35 * weights};"]),
             *("      " + line for line in self.group(False)),
+            *([f"      a += {36 * size};", f"      w += {35 * weights};"] if more else []),
             "    }",
-            *(
-                f"    vst1q_{self.OUTER.end}(m + {BLOCK * i + 4 * n}, s{i}{n});"
-                for i in range(TOGETHER)
-                for n in range(4)
-            ),
+            *(f"    vst1q_{self.OUTER.end}(m + {at}, {s});" for s, at in sums),
             "  }",
             "}",
         ]
@@ -235,7 +265,6 @@ class Winograd:
             f"NOINLINE_ static void {self.results_name}(",
             f"    const {total} *m, const {self.NUMBER} *numbers, {element} *y, const @{self.FACTS[0]} *t) {{",
             "  const ptrdiff_t y_row = t->y_row, y_step = t->y_step;",
-            f"  const {self.OUTER.vector} four = vdupq_n_{self.OUTER.end}(4);",
             *("  " + line for line in self.held()),
             f"  for (int32_t n = 0; n < {BLOCK}; n += 4) {{",
         ]
@@ -257,63 +286,26 @@ class Winograd:
         return "\n".join([*lines, "  }", "}"]) + "\n"
 
 
-def transformed(weights: NDArray) -> NDArray:
-    """Weights [O, 3, 3, C] transformed, times 24 in each direction: [blocks, 36 positions, channels, 16 outputs]."""
-    w = np.einsum("ai,oijc,bj->oabc", WEIGHTS, weights, WEIGHTS)
-    outputs, _, _, channels = w.shape
-    return w.reshape(outputs // BLOCK, BLOCK, 36, channels).transpose(0, 2, 3, 1)
+def blocks_of(weights: NDArray, group: int) -> NDArray:
+    """[O, positions, C] as [blocks, groups, positions, channels of a group, 16 outputs]."""
+    outputs, positions, channels = weights.shape
+    w = weights.reshape(outputs // BLOCK, BLOCK, positions, channels // group, group)
+    return w.transpose(0, 3, 2, 4, 1)
 
 
-def patches(y: View) -> tuple[int, int]:
-    """Patches below each other and beside each other; the last ones may overlap those before."""
-    return -(-y.shape[2] // SIDE), -(-y.shape[3] // SIDE)
+def transformed(matrix: NDArray, weights: NDArray) -> NDArray:
+    """Weights [O, 3, 3, C] transformed by `WEIGHTS` in both directions: [O, 36, C]."""
+    w = np.einsum("ai,oijc,bj->oabc", matrix, weights, matrix)
+    return w.reshape(len(w), 36, -1)
 
 
-def body(method: Winograd, layer: Layer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
-    """Statements for x at `base` and y at `y`, with memory in `scratch` from byte `work` on."""
-    outputs, channels = len(layer.weights), layer.weights.shape[3]
-    down, across = patches(y)
-    groups, blocks, most = channels // method.GROUP, outputs // BLOCK, down * across
-    name, what, members = method.FACTS
-    constants.function(name, STRUCT % (what, members, name))
-    add(constants, f"{method.FAMILY}_patch", method.patch_function())
-    add(constants, f"{method.FAMILY}_products", method.products_function())
-    add(constants, method.results_name, method.results_function())
-    weights = constants.array(method.packed(layer), as_is=True)
-    known = method.numbers(layer)
-    table = constants.array(known, as_is=True)
-    facts = [x.strides[2], x.strides[3], y.strides[2], y.strides[3], *method.facts(layer)]
-    rows, columns = (
-        _first(f"t{axis}", n, size) for axis, n, size in (("y", down, y.shape[2]), ("x", across, y.shape[3]))
-    )
-    _, number, total = method.TYPES
-    wide = method.BYTES[1]
-    begin, sums = (at // method.BYTES[0] for at in (work, work + wide * 36 * TOGETHER * channels))
-    return [
-        f"static const @{name} t = {{{', '.join(map(str, facts))}}};",
-        f"{number} *v = ({number} *)(void *)(scratch + {begin});",
-        f"{total} *m = ({total} *)(void *)(scratch + {sums});",
-        f"for (int32_t k = 0; k < {most}; k += {TOGETHER}) {{",
-        f"  int32_t to[{TOGETHER}];",
-        f"  for (int32_t i = 0; i < {TOGETHER}; i++) {{ /* behind the last patch comes the last again */",
-        f"    const int32_t n = k + i < {most} ? k + i : {most - 1}, ty = n / {across}, tx = n % {across};",
-        f"    const int32_t row = {rows}, column = {columns};",
-        f"    @{method.FAMILY}_patch({base} + {corner(layer, x)} + row * {x.strides[2]} + column * {x.strides[3]},",
-        f"        v + {method.GROUP} * i, {groups}, &t);",
-        f"    to[i] = {y.offset} + row * {y.strides[2]} + column * {y.strides[3]};",
-        "  }",
-        f"  for (int32_t b = 0; b < {blocks}; b++) {{",
-        f"    @{method.FAMILY}_products(v, {weights} + b * {36 * channels * BLOCK}, m, {groups});",
-        f"    for (int32_t i = 0; i < {TOGETHER}; i++) {{",
-        f"      {method.results_name}(m + {BLOCK} * i, {table} + b * {known[0].size}, y + to[i] + b * {BLOCK}, &t);",
-        "    }",
-        "  }",
-        "}",
-    ]
+def vectors(weights: NDArray, lanes: int) -> NDArray:
+    """Weights [O, 3, 3, C] as [blocks, channels, vectors, 9, lanes]."""
+    outputs, _, _, channels = weights.shape
+    w = weights.reshape(outputs // BLOCK, BLOCK // lanes, lanes, 9, channels)
+    return w.transpose(0, 4, 1, 3, 2)
 
 
-def _first(index: str, count: int, size: int) -> str:
-    """The first row or column of a patch, as an expression."""
-    if size % SIDE == 0:
-        return f"{SIDE} * {index}"
-    return f"({index} < {count - 1} ? {SIDE} * {index} : {size - SIDE})"
+def patches(shape: Sequence[int]) -> tuple[int, int]:
+    """Patches below each other and beside each other of a result; the last ones may overlap those before."""
+    return -(-shape[2] // SIDE), -(-shape[3] // SIDE)
