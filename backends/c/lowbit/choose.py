@@ -51,9 +51,8 @@ class Choice:
 def choices(
     graph: Graph, name: str, families: Sequence[Family], how: tuple[str, str], target: Target | None, want: Want
 ) -> list[Choice]:
-    """One for every layer of constant integer weights; `how` are the precision of functions and where transformed
-    weights are, as in `scheduled`; none where no layer has so few different weights, or with
-    `none`."""
+    """One for every layer of constant integer weights; none where no layer has so few different weights, or with
+    `none`. `how` are the precision of functions and where transformed weights are, as in `scheduled`."""
     if want == "none":
         return []
     plain = scheduled(graph, name, families, *how)
