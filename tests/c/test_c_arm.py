@@ -109,7 +109,7 @@ def frames_of(graph: Graph, seed: int) -> dict[str, np.ndarray]:
 def verify(graph: Graph, core: str, compiler: str = "gcc", policy: str = "auto", **options: Any) -> BuildPlan:
     """Every layer and output must be what the interpreter computes."""
     need("aarch64-linux-gnu-gcc", "qemu-aarch64", *(["zig"] if compiler == "zig" else []))
-    made = plan(graph, load_target(core), {"name": "t", "winograd": policy})
+    made = plan(graph, load_target(core), {"name": "t", "low_bits": "none", "winograd": policy})
     frames = frames_of(graph, 7)
     result = run_plan(made, frames, core=core, compiler=compiler, **options)
     found = first_difference(reference(graph, frames), result.layers, result.outputs)
