@@ -33,8 +33,17 @@ test-long: setup ## The tests that take minutes, and more hypothesis examples fo
 	$(BIN)/python -m pytest -n $(JOBS) -m long
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(JOBS) -m 'not long' tests/core
 
-bench: setup ## What the benchmarks measure, one after the other
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: setup ## What the benchmarks measure, one after the other; DATA=FOLDER has the models that some of them need
+	@for script in bench/*.py; do \
+		grep -q '__name__ == "__main__"' "$$script" || continue; \
+		needs=`sed -n "s|.*python [a-z/]*$${script##*/} \([A-Z][A-Z]*\).*|\1|p" "$$script"`; \
+		case "$$needs" in \
+			"") echo "== $$script"; $(BIN)/python "$$script" || exit 1;; \
+			DATA) if [ -d "$(DATA)" ]; then echo "== $$script"; $(BIN)/python "$$script" "$(DATA)" || exit 1; \
+				else echo "== $$script: skipped, it needs models (make bench DATA=FOLDER)"; fi;; \
+			*) echo "== $$script: skipped, it needs an argument ($$needs)";; \
+		esac; \
+	done
 
 docs: setup ## Check that the pages in docs/ name every op, format and code, and that their examples run
 	$(BIN)/python -m pytest -q tests/core/test_docs.py

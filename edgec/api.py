@@ -125,7 +125,8 @@ def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
         at = [s.name for s in steps].index("integer-io")
         steps.insert(at + 1, make_step("cut-float-tail", {}))
     if options.numerics != "exact":
-        steps.append(make_step("numerics", {"profile": options.numerics}))
+        at = next((i for i, s in enumerate(steps) if s.name == "signed-bytes"), len(steps))  # which changes formats
+        steps.insert(at, make_step("numerics", {"profile": options.numerics}))
     return tuple(steps)
 
 

@@ -1,10 +1,12 @@
 """`edgec verify --self-test`: does verification catch what it should? Faults are planted, every one must be named.
 
 Five places are attacked: the model (weights and operators), whose reference words then differ from the simulated
-hardware; the register bank; the RTL's text; the golden words; and the files of the artefact. What really changed is
-found here, by comparing a run with the fault to the same run without, and never by the comparison under test. A mutant
-that changes no word is counted as *equivalent* and proves nothing; every other one must be caught, and the first
-layer, frame and element that changed must be named.
+hardware; the register bank; the RTL's text; the golden words; and the files of the artefact. In an artefact of C code
+the constants of the running program and its statements take the place of registers and RTL (`selftest_c`).
+
+What really changed is found here, by comparing a run with the fault to the same run without, and never by the
+comparison under test. A mutant that changes no word is counted as *equivalent* and proves nothing; every other one must
+be caught, and the first layer, frame and element that changed must be named.
 """
 
 from __future__ import annotations
@@ -58,7 +60,11 @@ class Place:
 def first_change(before: Sequence[tuple[str, np.ndarray]], after: Sequence[tuple[str, np.ndarray]]) -> Place | None:
     """The first word of the first (layer, words) that changed."""
     for (layer, old), (_, new) in zip(before, after, strict=True):
-        changed = np.nonzero(np.asarray(old, np.int64) != np.asarray(new, np.int64))
+        old, new = np.asarray(old), np.asarray(new)
+        if old.dtype.kind == "f":
+            changed = np.nonzero((old != new) & ~(np.isnan(old) & np.isnan(new)))
+        else:
+            changed = np.nonzero(old.astype(np.int64) != new.astype(np.int64))
         if changed[0].size:
             frame, *element = (int(axis[0]) for axis in changed)
             return Place(layer, frame, tuple(element))
@@ -75,8 +81,19 @@ class SelfTest:
         self.graph = load_graph(artefact)
         self.golden = read_npz(artefact, "golden/inputs.npz")
         check_golden(artefact, self.graph, self.golden)
-        extra = choose_frames(self.graph, None, FRAMES, seed)
+        extra = choose_frames(self.graph, None, self.extra_frames(), seed)
         self.frames = {n: np.concatenate([self.golden[n], extra[n]]) for n in self.golden}
+        self.counts: Counter[str] = Counter()
+        self.missed: list[Diagnostic] = []
+        self.start()
+
+    def extra_frames(self) -> int:
+        """Random frames besides the golden ones."""
+        return FRAMES
+
+    def start(self) -> None:
+        """Run the design without a fault."""
+        artefact, timeout = self.artefact, self.timeout
         self.words = image_words(artefact, None)
         self.simulation = rtl_simulation(artefact, timeout=timeout)
         probed = {p["layer"] for p in self.simulation.probes}
@@ -85,8 +102,18 @@ class SelfTest:
         self.load(self.simulation, self.words)
         self.hardware = check_simulation(artefact, self.simulation, self.frames, self.reference)
         self.stalled = self.simulation.run(self.few, stalls=STALLS)
-        self.counts: Counter[str] = Counter()
-        self.missed: list[Diagnostic] = []
+
+    def parts(self, mutants: int) -> list[tuple[Iterator[Trial], int]]:
+        """What is attacked, each with its share of `mutants`. What cannot give its share leaves it to the model's
+        mutants, and those to the golden words."""
+        return [
+            (self.rtl_mutants(mutants // 5), mutants // 5),
+            (self.file_mutants(), mutants),
+            (self.golden_mutants(), mutants // 10),
+            (self.image_mutants(), mutants // 5),
+            (self.model_mutants(), mutants),
+            (self.golden_mutants(), mutants),
+        ]
 
     @property
     def few(self) -> dict[str, np.ndarray]:
@@ -266,7 +293,7 @@ class SelfTest:
         """The first stored golden word that other inputs would have changed."""
         for name in frames:
             fmt = self.graph.input(name).format
-            if not all(is_legal(int(v), fmt) for v in (frames[name].min(), frames[name].max())):
+            if not fmt.is_float and not all(is_legal(int(v), fmt) for v in (frames[name].min(), frames[name].max())):
                 return Place("E0210")
         stored = read_npz(self.artefact, "golden/per_layer.npz")
         count = len(next(iter(stored.values()), ()))
@@ -329,21 +356,21 @@ def self_test(
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Plant at least `mutants` faults; raises E0503 with every fault that was not caught or misnamed."""
-    progress("simulating the unchanged design")
+    backend = artefact.manifest.get("backend")
+    if backend == "c":
+        from edgec.selftest_c import CSelfTest
+
+        kind: type[SelfTest] = CSelfTest
+    elif backend == "rtl":
+        kind = SelfTest
+    else:
+        raise EdgecError("E0201", f"there is no self-test for artefacts of the {backend} backend")
+    progress("running the unchanged design")
     with tempfile.TemporaryDirectory(prefix="edgec-self-test-") as folder:
-        test = SelfTest(artefact, Path(folder), seed=seed, timeout=timeout)
-        progress("compiling the design with faults")
+        test = kind(artefact, Path(folder), seed=seed, timeout=timeout)
+        progress("planting faults")
         planted = 0
-        # What cannot give its share leaves it to the model's mutants, and those to the golden words.
-        parts = [
-            (test.rtl_mutants(mutants // 5), mutants // 5),
-            (test.file_mutants(), mutants),
-            (test.golden_mutants(), mutants // 10),
-            (test.image_mutants(), mutants // 5),
-            (test.model_mutants(), mutants),
-            (test.golden_mutants(), mutants),
-        ]
-        for trials, share in parts:
+        for trials, share in test.parts(mutants):
             for trial in islice(trials, min(share, mutants - planted)):
                 trial()
                 planted += 1

@@ -66,7 +66,7 @@ def flip_word(
     bit = int(generator.integers(fmt.bits if fmt else 8 * words.dtype.itemsize))
     as_bits = words.view(f"u{words.dtype.itemsize}")
     as_bits[place] ^= as_bits.dtype.type(1 << bit)
-    if fmt:
+    if fmt and not fmt.is_float:
         words[place] = sign_extend(int(words[place]), fmt.bits, fmt.code_range[0] < 0)
     return WordFlip(file, name, place, bit, {**arrays, name: words})
 

@@ -106,7 +106,7 @@ def folded(op: Op, like: Op) -> Op:
 
     if op.operands and all(isinstance(o, Constant) for o in op.operands):
         data = evaluate(op, [o.data[None] for o in op.operands if isinstance(o, Constant)])[0]
-        op = Constant(np.ascontiguousarray(data), type=op.tensor, loc=merge_loc(*op.operands, op))
+        op = Constant(np.asarray(data, order="C"), type=op.tensor, loc=merge_loc(*op.operands, op))
     return Dequantize(op, like.format, loc=like.loc)
 
 

@@ -146,7 +146,20 @@ def requantize_exactly(x: Op, scale: np.ndarray, out: Quantizer, axis: int, loc:
     multiplier, shift = decompose(scale.astype(np.float64), KERNEL_BITS)
     multiplier, shift, _ = simplified(multiplier, shift, np.zeros_like(multiplier))
     _check_word(x, multiplier, np.zeros_like(multiplier))
+    if out.rounding.startswith("half"):
+        multiplier, shift = _without_dead(x, multiplier, shift)
     return Requantize(x, integers(collapsed(multiplier)), integers(collapsed(shift)), None, out, axis, loc=loc)
+
+
+def _without_dead(x: Op, multiplier: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Channels whose products are all less than half a step get the multiplier 0: pruned ones have scales of 1e-38,
+    and shifts beyond any word."""
+    lo, hi = level_interval(x)
+    reach = max(abs(int(lo.min())), abs(int(hi.max())), 1)
+    dead = np.ldexp(np.abs(multiplier).astype(np.float64) * reach, -shift) < 0.5  # products stay below 2**62
+    if not dead.any():
+        return multiplier, shift
+    return np.where(dead, 0, multiplier), np.where(dead, 0 if dead.all() else shift[~dead].min(), shift)
 
 
 def _affine(x: Op, ratio: np.ndarray, offset: np.ndarray, out: Quantizer, axis: int, loc: tuple[str, ...]) -> Op:

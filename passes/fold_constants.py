@@ -12,7 +12,21 @@ import numpy as np
 from edgec.diagnostics import EdgecError
 from edgec.graph import Graph, Uses, rewrite
 from edgec.interp import evaluate
-from edgec.ops import Constant, Dequantize, Get, Input, Op, Quantize, Reshape, Split, Transpose, merge_loc
+from edgec.ops import (
+    Constant,
+    Conv,
+    Dense,
+    Dequantize,
+    Get,
+    Input,
+    MatMul,
+    Op,
+    Quantize,
+    Reshape,
+    Split,
+    Transpose,
+    merge_loc,
+)
 from edgec.passes import eliminate_identity
 from edgec.passes._patterns import quantized_constant
 from edgec.pipeline import Context
@@ -20,10 +34,26 @@ from edgec.pipeline import Context
 SMALL = 4096
 """Results of up to this many elements are always kept; larger ones when they are no larger than twice the operands."""
 
+MOST = 1 << 28
+"""Elements of all results together: what goes beyond is left to run time, too."""
+PRODUCTS = 1 << 33
+"""Multiplications that one result may take."""
+
 
 def apply(graph: Graph, context: Context) -> Graph:
     """`graph` with constant subgraphs evaluated and identities removed."""
-    return rewrite(graph, rule)
+    left = MOST
+
+    def within(op: Op, uses: Uses) -> Op | None:
+        nonlocal left
+        if left < 0:
+            return layout_inside(op) or eliminate_identity.rule(op, uses)
+        new = rule(op, uses)
+        if isinstance(new, Constant):
+            left -= new.tensor.size
+        return new
+
+    return rewrite(graph, within)
 
 
 def rule(op: Op, uses: Uses) -> Op | None:
@@ -48,11 +78,17 @@ def folded(op: Op) -> Constant | None:
         return None
     if op.tensor.size > max(SMALL, 2 * sum(o.tensor.size for o in operands)):
         return None
+    if isinstance(op, Dense | Conv | MatMul) and op.tensor.size * _terms(op) > PRODUCTS:
+        return None
     return _constant(op, evaluate(op, [o.data[None] for o in operands]), merge_loc(*operands, op))  # type: ignore[attr-defined]
 
 
+def _terms(op: Dense | Conv | MatMul) -> int:
+    return op.x.shape[-1] if isinstance(op, MatMul) else op.terms
+
+
 def _constant(op: Op, codes: np.ndarray, loc: tuple[str, ...]) -> Constant:
-    data = np.ascontiguousarray(np.broadcast_to(codes, (1, *op.shape))[0])
+    data = np.asarray(np.broadcast_to(codes, (1, *op.shape))[0], order="C")  # of a scalar too
     data.flags.writeable = False  # the constant can then take it as it is
     return Constant(data, type=op.type, loc=loc)
 

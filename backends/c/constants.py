@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection
 
 import numpy as np
 
 from edgec.backends.c.codes import CTYPES
 from edgec.backends.c.numerals import initialisers
+
+MACRO = re.compile(r"\b([A-Z][A-Z0-9_]*)_\b")
+"""Names of macros of the code itself, as they are written in the texts of functions."""
 
 
 class Constants:
@@ -43,7 +47,8 @@ class Constants:
         return name
 
     def function(self, name: str, text: str) -> None:
-        """Add a C function or type, once. `text` is that of its name; `@` in it stands for the prefix."""
+        """Add a C function or type, once. `text` is that of its name; `@` in it stands for the prefix, which names of
+        macros that end in `_` have in capitals in front of them (`FENCE_`: `NET_FENCE`)."""
         _, guards = self.functions.setdefault(name, (text, []))
         if self.guard not in guards:
             guards.append(self.guard)
@@ -56,7 +61,8 @@ class Constants:
                 lines += ["#endif", ""] if condition else []
                 condition = " || ".join(guards)
                 lines.append(f"#if {condition}")
-            lines.append(text.replace("@", f"{self.prefix}_"))
+            macros = MACRO.sub(rf"{self.prefix.upper()}_\1", text)
+            lines.append(macros.replace("@", f"{self.prefix}_"))
         return [*lines, "#endif", ""] if condition else lines
 
     def bytes(self, guards: Collection[str] = ()) -> int:

@@ -21,6 +21,7 @@ from edgec.ops import (
     Binary,
     Cast,
     Clip,
+    Constant,
     DecodeFloat,
     Dequantize,
     EncodeFloat,
@@ -54,6 +55,13 @@ def centred(body: Body, x: Scalar, op: Op, along: Along) -> Scalar:
         return c.subtract(body, x, c.constant(int(zero[0])))
     assert op.format.axis is not None
     return c.subtract(body, x, along(zero, op.format.axis % len(op.shape)))
+
+
+def known(op: Op, what: str) -> np.ndarray:
+    """The codes of a parameter; FormatError where it is no constant."""
+    if not isinstance(op, Constant):
+        raise FormatError(f"{what} computed at run time")
+    return op.data
 
 
 def requantize_dyadic(body: Body, x: Scalar, frac: int, quantizer: Quantizer) -> Scalar:
@@ -106,14 +114,14 @@ def element(op: Op, body: Body, values: Values, along: Along, table: Callable[[n
             return _requantize(op, body, values, along)
         case RequantizeFloat():
             level = c.as_number(body, centred(body, values(0), op.x, along), "float")
-            scaled = body.let_number(f"{level.code} * {along(op.scale.data, op.axis).code}", "float")
+            scaled = body.let_number(f"{level.code} * {along(known(op.scale, 'a scale'), op.axis).code}", "float")
             rounded = c.round_number(body, scaled, op.out.rounding)
             zero = int(op.format.zero_point_array[0])
             return c.to_levels(body, rounded, zero, *op.format.level_range, op.out.overflow)
         case MultiThreshold():
             return _multi_threshold(op, body, values(0), along, table)
         case Lut():
-            levels = op.table.format.levels(op.table.data)  # type: ignore[attr-defined]
+            levels = op.table.format.levels(known(op.table, "a table"))
             at = f"{table(levels)}[{values(0).code} - {integer(op.x.format.code_range[0])}]"
             return body.let(at, int(levels.min()), int(levels.max()))
         case DecodeFloat():
@@ -216,10 +224,10 @@ def _quantize(op: Quantize, body: Body, x: Scalar, along: Along, table: Callable
 
 def _requantize(op: Requantize, body: Body, values: Values, along: Along) -> Scalar:
     level = centred(body, values(0), op.x, along)
-    multiplier, shift = op.multiplier.data, op.shift.data  # type: ignore[attr-defined]
+    multiplier, shift = known(op.multiplier, "a multiplier"), known(op.shift, "a shift")
     product = c.multiply(body, level, along(multiplier, op.axis))
     if op.offset is not None:
-        product = c.add(body, product, along(op.offset.data, op.axis))  # type: ignore[attr-defined]
+        product = c.add(body, product, along(known(op.offset, "an offset"), op.axis))
     if (shift == shift.flat[0]).all():
         rounded = c.shift_round(body, product, int(shift.flat[0]), op.out.rounding)
     else:
@@ -254,8 +262,8 @@ def _multi_threshold(
     op: MultiThreshold, body: Body, x: Scalar, along: Along, table: Callable[[np.ndarray], str]
 ) -> Scalar:
     level = centred(body, x, op.x, along)
-    signed = c.multiply(body, level, along(op.sign.data, op.axis))  # type: ignore[attr-defined]
-    thresholds = op.thresholds.data  # type: ignore[attr-defined]
+    signed = c.multiply(body, level, along(known(op.sign, "a sign of thresholds"), op.axis))
+    thresholds = known(op.thresholds, "thresholds")
     steps = thresholds.shape[1]
     name = table(thresholds)
     rows = np.arange(thresholds.shape[0]) * steps

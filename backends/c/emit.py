@@ -247,9 +247,10 @@ class Sources:
         shared = self.constants.function_lines()
         if shared:
             head += [*self.vector_headers(), *shared]
-        if "memset(" in bodies or any(" memcpy(" in text for text in shared):
+        run = self.run()
+        if "memset(" in bodies or any("memcpy(" in text for text in (bodies, *shared, *run)):
             head[4:4] = ["#include <string.h>"]
-        return "\n".join([*head, bodies, "", *self.run(), ""])
+        return "\n".join([*head, bodies, "", *run, ""])
 
     def vector_headers(self) -> list[str]:
         """What vector code includes, under the guards of its families."""

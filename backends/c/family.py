@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from edgec.backends.c.constants import Constants
@@ -55,6 +56,7 @@ class Family:
     """Whether its tiles can have weights that are stored as codes."""
 
 
+_BYTES = partial(int8_match.matched, even=True, grouped=True, exact=True)
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 _DSP = "defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN)"
@@ -64,8 +66,8 @@ _FLOATS = {
     Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
 }  # fmt: skip
 FAMILIES = (
-    Family(("dotprod",), "DOT", _DOT, int8_match.matched, dot.body, dot.workspace, codes=True),
-    Family(("neon",), "NEON", _NEON, int8_match.matched, neon.body, neon.workspace, neon.orders, codes=True),
+    Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace, codes=True),
+    Family(("neon",), "NEON", _NEON, _BYTES, neon.body, neon.workspace, neon.orders, codes=True),
     Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),

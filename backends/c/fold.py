@@ -30,10 +30,17 @@ def folded(graph: Graph) -> Graph:
     return rewrite(graph, rule)
 
 
+def _shaped(op: Op, to: tuple[int, ...], loc: tuple[str, ...]) -> Op:
+    """`op` in another shape; a constant stays one."""
+    if isinstance(op, Constant):
+        return Constant(op.data.reshape(to), type=TensorType(op.format, to), loc=op.loc)
+    return Reshape(op, to, loc=loc)
+
+
 def _spread(op: BatchNorm) -> Op:
     """A normalisation with computed parameters, in the interpreter's order."""
     to = (op.shape[1],) + (1,) * (len(op.shape) - 2)
-    scale, bias, mean, var = (Reshape(p, to, loc=op.loc) for p in op.operands[1:])
+    scale, bias, mean, var = (_shaped(p, to, op.loc) for p in op.operands[1:])
     epsilon = constant(op.epsilon, op.format)
     deviation = Unary(Add(var, epsilon, loc=op.loc), "sqrt", loc=op.loc)
     y = Mul(Binary(Sub(op.x, mean, loc=op.loc), deviation, "div", loc=op.loc), scale, loc=op.loc)

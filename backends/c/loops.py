@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 INDENT = "  "
+SHORTEST = 8
+"""Bytes from which on a run is copied by `memcpy`, which compilers make loads and stores of where it is short."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,15 @@ class Nest:
         lines += [INDENT * inner + line for line in body]
         lines += [INDENT * (depth + k) + "}" for k in reversed(range(len(self.loops)))]
         return lines
+
+    def copy(self, target: str, at: int, source: str, start: int, size: int, depth: int = 1) -> list[str]:
+        """Copy elements of `size` bytes from tensor 0 to tensor 1; runs without gaps in both as one."""
+        k = len(self.loops) - 1
+        if k < 0 or self.strides[0][k] != 1 or self.strides[1][k] != 1 or self.loops[k][1] * size < SHORTEST:
+            return self.write([f"{target}[{self.index(1, at)}] = {source}[{self.index(0, start)}];"], depth)
+        outer = Nest(self.loops[:k], tuple(s[:k] for s in self.strides))
+        to, of = f"{target} + {outer.index(1, at)}", f"{source} + {outer.index(0, start)}"
+        return outer.write([f"memcpy({to}, {of}, {self.loops[k][1] * size});"], depth)
 
 
 def affine(terms: Sequence[tuple[str, int]], offset: int = 0) -> str:

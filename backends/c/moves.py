@@ -23,7 +23,7 @@ def concat(w: Writer, op: Concat) -> list[str]:
         order = w.result.order
         loops = nest(x.shape, [strides, w.result.strides], order)
         if 0 not in x.shape:
-            lines += loops.write([f"y[{loops.index(1, at)}] = {name}[{loops.index(0, offset)}];"])
+            lines += loops.copy("y", at, name, offset, op.format.dtype.itemsize)
         at += x.shape[axis] * w.result.strides[axis]
     return lines
 
@@ -34,7 +34,7 @@ def reshape(w: Writer, op: Reshape) -> list[str]:
     loops = nest(op.x.shape, [strides, dense(op.x.shape)])
     if not w.result.row_major:
         raise FormatError("a reshape into another layout")
-    return loops.write([f"y[{loops.index(1, w.result.offset)}] = {name}[{loops.index(0, offset)}];"])
+    return loops.copy("y", w.result.offset, name, offset, op.format.dtype.itemsize)
 
 
 def _stored(w: Writer, op: Op, element: str) -> list[str]:

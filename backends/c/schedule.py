@@ -21,7 +21,7 @@ from edgec.backends.c.single import without_integers
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.order import room_of
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
-from edgec.backends.c.view import MOVES, SLACK, Buffer, View, channels_last, dense, image, moved
+from edgec.backends.c.view import MOVES, SLACK, Buffer, View, before, channels_last, dense, image, moved
 from edgec.formats import F16, F32, TensorType, TupleType
 from edgec.graph import Graph
 from edgec.ops import (
@@ -66,6 +66,7 @@ from edgec.ops import (
     Split,
     Sub,
     Take,
+    Transpose,
     Unary,
     Where,
 )
@@ -206,9 +207,7 @@ def scheduled(
     outputs = {}
     for i, (label, op) in enumerate(graph.outputs):
         outputs[label] = View(Buffer(f"output{i}", "output", op.format, op.tensor.size), op.shape, dense(op.shape))
-    direct: dict[Op, str] = {}
-    for label, op in graph.outputs:
-        direct.setdefault(op, label)
+    direct = _direct(graph, outputs)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
     for last, (family, layer) in list(chosen.items()):
@@ -224,8 +223,7 @@ def scheduled(
         if op in inside or op in views or isinstance(op, Split):
             continue
         if not isinstance(op.type, TensorType):
-            taken = {o: outputs[n] for o, n in direct.items()}
-            steps.append(_several(graph, op, len(steps), views, taken, families))
+            steps.append(_several(graph, op, len(steps), views, direct, families))
             continue
         if isinstance(op, Constant):
             number = sum(v.buffer.place == "constant" for v in views.values())
@@ -241,8 +239,8 @@ def scheduled(
         step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
         if ops[0] in packed:
             step.codes = codes_of(ops[0])
-        if op in direct and (op not in chosen or suits(chosen[op][1], outputs[direct[op]])):
-            views[op] = outputs[direct[op]]
+        if op in direct and _writes(step, direct[op], chosen[op][1] if op in chosen else None):
+            views[op] = direct[op]
         elif op in halos:
             views[op] = image(f"t{len(steps)}", op.format, op.shape, *halos[op])
         else:
@@ -257,10 +255,32 @@ def scheduled(
                 if elements := module.room(ops, views):
                     step.scratch = Buffer("scratch", "arena", op.format, elements)
         steps.append(step)
-    copies = tuple((views[op], outputs[label]) for label, op in graph.outputs if views[op] != outputs[label])
+    pairs = ((views[op], outputs[label]) for label, op in graph.outputs)
+    copies = tuple((view, output) for view, output in pairs if view.buffer is not output.buffer)
     memory = planned(steps, views, copies)
     single = frozenset(without_integers(graph) if functions == "single" else ())
     return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, single)
+
+
+def _direct(graph: Graph, outputs: Mapping[str, View]) -> dict[Op, View]:
+    """Where results may be written at once: the memory of the outputs, as it looks in front of the moves that lead
+    there."""
+    direct: dict[Op, View] = {}
+    for label, op in graph.outputs:
+        view: View | None = outputs[label]
+        while view is not None:
+            direct.setdefault(op, view)
+            if not isinstance(op, Reshape | Transpose) or isinstance(op.x, Get) or graph.use_count(op.x) > 1:
+                break
+            view, op = before(op, view), op.x
+    return direct
+
+
+def _writes(step: Step, view: View, layer: Layer | None) -> bool:
+    """Whether a step can write its result there: what often lies channels last in any order, others in their own."""
+    if layer is not None:
+        return suits(layer, view)
+    return view.row_major or step.anchor is None or isinstance(step.anchor, SPATIAL)
 
 
 def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:

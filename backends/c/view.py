@@ -130,6 +130,20 @@ def moved(op: Op, x: View, index: int = 0) -> View | None:
     return None
 
 
+def before(op: Reshape | Transpose, y: View) -> View | None:
+    """Where the operand of a move lies if its result lies at `y`; None where the one is no view of the other."""
+    shape = op.x.shape
+    if isinstance(op, Transpose):
+        strides = [0] * len(shape)
+        for axis, stride in zip(op.perm, y.strides, strict=True):
+            strides[axis] = stride
+        return View(y.buffer, shape, tuple(strides), y.offset)
+    found = reshaped(y.shape, y.strides, shape)
+    if found is None or reshaped(shape, found, y.shape) is None:
+        return None
+    return View(y.buffer, shape, found, y.offset)
+
+
 def reshaped(shape: tuple[int, ...], strides: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...] | None:
     """Strides of the same memory seen as `to`, or None where no strides give that order."""
     old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]

@@ -20,6 +20,7 @@ from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
+from edgec.backends.c.int8.taps import TapTile as ByteTaps
 from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.lowbit.binary import BitLayer
 from edgec.backends.c.lowbit.decode import decoded_vectors
@@ -203,8 +204,10 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         mcu.dsp(found, layer, x, y)
     elif step.family.guard == "MVE":
         mcu.mve(found, layer, x, y)
-    elif layer.depthwise:
+    elif layer.depthwise and ByteWindow.can(layer, y):
         _windows(found, layer, y, "dot" if dot else "neon")
+    elif layer.depthwise:
+        _byte_taps(found, layer, x, y, dot)
     elif dot:
         _tiles(found, layer, x, y)
     else:
@@ -306,13 +309,36 @@ def _windows(found: Counter[str], layer: ByteLayer, y: View, family: str) -> Non
     found[f"{family}_row"] += done
 
 
+def _byte_taps(found: Counter[str], layer: ByteLayer, x: View, y: View, dot: bool) -> None:
+    """Depthwise windows tap by tap, in vector instructions."""
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, _, _, _, taps = ByteTaps.walk(layer, x)
+    for block in ByteTaps.blocks(layer, ByteTaps.block(places)):
+        assert issubclass(block.tile, ByteTaps)
+        pieces = tap_rows * -(-taps // block.tile.DEPTH)
+        sums = tap_rows * taps * -(-block.vectors // 2) + pieces * block.vectors
+        for count, n in split(places, ByteTaps.most_places(taps, block.vectors)):
+            tiles = rows * n
+            arithmetic, loads = count * sums, tap_rows * taps * (count + 1)
+            if dot:
+                found["dot"] += tiles * arithmetic
+                found["dot_load"] += tiles * max(loads - arithmetic, 0)
+                found["dot_run"] += tiles * tap_rows
+                found["dot_tile"] += tiles
+            else:
+                found["neon_pair"] += tiles * (arithmetic + loads)
+            family = "dot" if dot else "neon"
+            found[f"{family}_rescale"] += tiles * count * _rescaling(layer, block.vectors)
+            found[f"{family}_call"] += rows
+
+
 def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     """Instructions as the family itself counts them to choose between its loops."""
     if layer.winograd is not None:
         found["neon_winograd"] += round(layer.winograd.instructions)
         return
     rows, places, *_ = geometry(layer, x, y)
-    vectors = -(-len(layer.weights) // LANES)
+    vectors = layer.groups * -(-(len(layer.weights) // layer.groups) // LANES)
     tile = neon.tile_of(layer, places)
     found["neon_lane" if tile is LaneTile else "neon_pair"] += round(
         rows * places * vectors * neon.costs(layer, places)[tile]
@@ -370,5 +396,5 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
 def _rescaling(layer: ByteLayer, vectors: int) -> int:
     """Vector instructions of `tiles.finished` for one place."""
     clamp = 2 if (layer.lo, layer.hi) != (-128, 127) else 0
-    each = {0: 3, EXACT: 10}.get(layer.common_shift, 2)
+    each = 6 if layer.even else {0: 3, EXACT: 10}.get(layer.common_shift, 2)
     return vectors * each + -(-vectors // 2) * 2 + clamp + 1

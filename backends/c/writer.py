@@ -165,4 +165,4 @@ def _resolved(lines: Sequence[str], places: Sequence[str]) -> list[str]:
 def copied(source: View, target: View) -> list[str]:
     """Statements that copy tensor `from_` to `to_`, both of one shape."""
     loops = nest(target.shape, [source.strides, target.strides], target.order)
-    return loops.write([f"to_[{loops.index(1, target.offset)}] = from_[{loops.index(0, source.offset)}];"])
+    return loops.copy("to_", target.offset, "from_", source.offset, source.buffer.format.dtype.itemsize)

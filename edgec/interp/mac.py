@@ -127,7 +127,7 @@ def conv(op: Conv, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) ->
         joined = parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
         total = np.moveaxis(joined.reshape(-1, math.prod(spatial), outputs), 1, 2)
     total = total.reshape(frames, op.x.shape[0], outputs, *spatial)
-    bias_shape = (1, 1, outputs) + (1,) * rank
+    bias_shape = (-1, 1, outputs) + (1,) * rank  # a bias may change from frame to frame
     if is_float:
         return (total if b is None else total + b.reshape(bias_shape)).astype(op.format.dtype)
     bias = None if b is None else frame_levels(b, op.b).reshape(bias_shape)  # type: ignore[arg-type]

@@ -147,6 +147,9 @@ def _call(node: Any, layer: str) -> Call:
         for key in ("inputs", "x"):
             if key in extra and not operands:
                 operands = list(_refs(extra.pop(key)))
+        if states := list(_refs(extra.get("initial_state"))):
+            operands += states
+            del extra["initial_state"]
         constants = list(_constants(node.get("args")))
         if constants:
             extra["args"] = constants[0]

@@ -21,6 +21,16 @@ from edgec.ops import Constant, Input
 
 MAX_CALLS = 20_000
 """Layers of all models together, each counted as often as it is used; models inside models multiply."""
+_CELLS = ("only SimpleRNN, GRU and LSTM as layers of Keras are imported", "use one of them, or cut the layer off")
+_STATES = ("it quantises its state at every step, which the recurrent ops here do not", "use the layer of Keras")
+_MASKS = ("steps that are left out are not known at import", "give every sequence all steps, and drop the mask")
+REASONS = {
+    **dict.fromkeys(("RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "StackedRNNCells"), _CELLS),
+    **dict.fromkeys(("CuDNNLSTM", "CuDNNGRU", "LSTMCell", "GRUCell", "SimpleRNNCell"), _CELLS),
+    **dict.fromkeys(("QLSTM", "QGRU", "QSimpleRNN", "QBidirectional"), _STATES),
+    "Masking": _MASKS,
+}
+"""Layer class -> why it is refused, and what to do."""
 _NUMERIC = (ValueError, TypeError, IndexError, KeyError, ArithmeticError, MemoryError, AttributeError)
 """What numpy and the ops raise for operands that do not fit; at a layer's border it means a malformed model."""
 
@@ -184,11 +194,13 @@ class Importer:
             self._error("E0302", "the layer's settings contradict each other", layer=name, op=spec.class_name, why=why)
             return [None]
         self.found += [d for d in layer.warnings if d not in self.found]
-        size = np.prod(np.array(result.op.shape, np.float64))
-        if size > MAX_ELEMENTS or len(result.op.shape) > 32:
-            self._error("E0304", f"the result has shape {list(result.shape)}", layer=name, op=spec.class_name)
-            return [None]
-        return [result]
+        results: list[Tensor | None] = [result] if isinstance(result, Tensor) else list(result)
+        for each in results:
+            size = 0.0 if each is None else np.prod(np.array(each.op.shape, np.float64))
+            if each is not None and (size > MAX_ELEMENTS or len(each.op.shape) > 32):
+                self._error("E0304", f"the result has shape {list(each.shape)}", layer=name, op=spec.class_name)
+                return [None]
+        return results
 
 
 def policy(spec: LayerSpec) -> str:
@@ -283,9 +295,8 @@ def checked_handler(spec: LayerSpec, name: str):
 def _reason(spec: LayerSpec, package: str) -> tuple[str, str]:
     if spec.class_name in ("Lambda", "TFOpLambda", "SlicingOpLambda") or is_function(spec):
         return "it is Python code, which is never run at import", "replace it by a layer of Keras"
-    if spec.class_name in ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D"):
-        why = "recurrent layers keep a state from step to step; only feed-forward networks are imported"
-        return why, "replace the layer by convolutions over time, or cut it off"
+    if spec.class_name in REASONS:
+        return REASONS[spec.class_name]
     if package or (spec.module and not spec.module.startswith(("keras", "tf_keras", "tensorflow", "qkeras"))):
         return f"it is a class of one's own ({spec.registered or spec.module})", "replace it by layers of Keras"
     names = [n for n in layer_names() if not n.startswith("ops.")]

@@ -149,14 +149,18 @@ class Layer:
 
     def finish(self) -> None:
         """Refuse settings that nobody read and that say something, and weights that nobody took."""
+        self.finish_settings()
+        if self.used < len(self.variables):
+            extra = self.variables[self.used].name
+            self.malformed(f"the file holds {len(self.variables)} weights, but the layer has {self.used}", why=extra)
+
+    def finish_settings(self) -> None:
+        """Refuse settings that nobody read and that say something."""
         for name in sorted(self.unread - _NOTHING):
             if not name.endswith(_TRAINING) and self.config[name] not in (None, False, [], {}, ""):
                 self.unsupported(
                     f"setting {name} = {_shown(self.config[name])}", why=f"{self.class_name} is imported without it"
                 )
-        if self.used < len(self.variables):
-            extra = self.variables[self.used].name
-            self.malformed(f"the file holds {len(self.variables)} weights, but the layer has {self.used}", why=extra)
 
     # --- weights ----------------------------------------------------------------------------------------------
 

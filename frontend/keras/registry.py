@@ -9,11 +9,21 @@ from typing import Any
 
 Handler = Callable[..., Any]
 _HANDLERS: dict[str, Handler] = {}
-_MODULES = ("core", "convolution", "pooling", "activation", "normalization", "merge", "reshaping")
+_MODULES = (
+    "core",
+    "convolution",
+    "pooling",
+    "activation",
+    "normalization",
+    "merge",
+    "reshaping",
+    "recurrent",
+    "wrapper",
+)
 
 
 def imports(*classes: str) -> Callable[[Handler], Handler]:
-    """Register `function(layer, tensors) -> tensor` for layer classes."""
+    """Register `function(layer, tensors) -> tensor`, or a list of tensors, for layer classes."""
 
     def register(function: Handler) -> Handler:
         for name in classes:

@@ -14,6 +14,9 @@ from typing import Protocol
 from edgec.diagnostics import EdgecError
 from edgec.frontend.keras.hdf5 import Array, Group
 
+INNER = ("forward_layer", "backward_layer", "layer", "cell")
+"""Groups of Keras 3 that hold the variables of a layer inside another one, in the order of their creation."""
+
 
 class Scope(Protocol):
     """The weights of one model."""
@@ -87,11 +90,20 @@ class Variables:
         return Group()
 
     def variables(self, index: int) -> list[Array]:
-        stored = self._group(index).groups.get("vars", Group()).arrays
-        return [stored[k] for k in sorted((k for k in stored if k.isdecimal() and len(k) < 9), key=int)]
+        return _stored(self._group(index))
 
     def inside(self, index: int) -> Scope:
         return Variables(self._group(index))
+
+
+def _stored(group: Group) -> list[Array]:
+    """The variables of a group of Keras 3, then those of the layers and cells inside."""
+    arrays = group.groups.get("vars", Group()).arrays
+    found = [arrays[k] for k in sorted((k for k in arrays if k.isdecimal() and len(k) < 9), key=int)]
+    for inner in INNER:
+        if inner in group.groups:
+            found += _stored(group.groups[inner])
+    return found
 
 
 def group_names(classes: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from onnx import NodeProto, TensorProto
 from edgec.diagnostics import EdgecError
 from edgec.formats import FormatError, TupleType
 from edgec.formats_compressed import Minifloat
+from edgec.frontend.onnx.budget import effort, spend
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.read import MAX_ELEMENTS
 from edgec.frontend.onnx.types import FORMATS, constant_op
@@ -78,6 +79,8 @@ def evaluate_tree(op: Op) -> np.ndarray:
         shapes = [t.shape for t in types]
         if any(math.prod(s) > MAX_ELEMENTS for s in shapes):
             raise FormatError(f"a constant of shape {list(shapes[0])} is too large")
+        if not isinstance(each, Constant):
+            spend(*effort(each))
         result = values[each] = evaluate(each, [values[o] for o in each.operands])
     return np.broadcast_to(result[0], op.shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ from onnx import TensorProto, ValueInfoProto
 from edgec.diagnostics import Diagnostic, EdgecError, nearest
 from edgec.formats import FormatError, TensorType
 from edgec.frontend.onnx.branches import branch_items, branch_of
+from edgec.frontend.onnx.budget import opened, spend
 from edgec.frontend.onnx.fold import by_reference, settle, to_numpy
 from edgec.frontend.onnx.hints import MOVES, input_hints
 from edgec.frontend.onnx.kinds import Kind, kind_of, output_kind
@@ -60,8 +62,9 @@ class Importer:
         self.values.update({i.name: i for i in inputs})
         self.kinds.update({text(i.name): i.type.tensor_type.elem_type for i in infos})
         info_of = {text(v.name): v for v in (*proto.value_info, *proto.output)}
-        for item in items:
-            self._node(item, info_of)
+        with opened(sum(map(_elements, proto.initializer))):
+            for item in items:
+                self._node(item, info_of)
         outputs = self._outputs()
         if any(d.severity == "error" for d in self.found) or outputs is None:
             return None, self.found
@@ -306,6 +309,7 @@ class Importer:
     def _results(self, node: Node, handler) -> tuple[Value, ...]:
         known = all(v is None or isinstance(v, np.ndarray) for v in node.values)
         produced: tuple[Value, ...] | None = by_reference(node) if known else None
+        made = list(produced or ())
         if produced is None:
             if handler is None:
                 raise EdgecError(
@@ -317,6 +321,7 @@ class Importer:
                 )
             raw = handler(node)
             produced = raw if isinstance(raw, tuple) else (raw,)
+            made = [v for v in produced if isinstance(v, np.ndarray) and v.base is None]  # no views
             node.finish()
             self.found += [w for w in node.warnings if w not in self.found]
             if known:
@@ -324,12 +329,20 @@ class Importer:
                 produced = tuple(_in_onnx_type(node, i, v) for i, v in enumerate(settled))
                 if node.op_type in MOVES:
                     self.aliases[node.item.outputs[0]] = node.input_name(0)
+        if known and node.op_type != "Constant":  # which the file holds
+            spend(sum(value.size for value in made))
         for index, name in enumerate(node.item.outputs):
             if name and index >= len(produced):
                 node.unsupported(f"output {index} ({name!r}) is not supported")
         for value in produced:
-            node.limit(*value.shape)
+            node.limit(*value.shape, made=True)
         return produced
+
+
+def _elements(tensor: TensorProto) -> int:
+    """Of an initializer; one in the file has no more than its bits."""
+    size = math.prod(max(d, 0) for d in tensor.dims)
+    return size if tensor.external_data else min(size, 8 * tensor.ByteSize())
 
 
 def _in_onnx_type(node: Node, index: int, value: Value) -> Value:
@@ -371,9 +384,10 @@ def _as_model_error(diagnostic: Diagnostic, item: Item) -> Diagnostic:
 def _reason(item: Item, standard: bool) -> str:
     if item.op_type in ("If", "Loop", "Scan", "SequenceMap"):
         return "control flow that depends on data cannot be laid out statically"
-    if item.domain:
+    if item.domain and not handler_names(item.domain):
         return f"domain {item.domain!r} is not one that the importer knows"
-    return "it is not in the importer's table" if standard else f"opset {item.opset} does not define it"
+    known = standard or item.domain
+    return "it is not in the importer's table" if known else f"opset {item.opset} does not define it"
 
 
 def _remedy(item: Item) -> str:

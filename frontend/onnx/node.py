@@ -17,7 +17,8 @@ import onnx
 from onnx import AttributeProto
 
 from edgec.diagnostics import Diagnostic, EdgecError
-from edgec.formats import Format
+from edgec.formats import Format, FormatError
+from edgec.frontend.onnx.budget import afford
 from edgec.frontend.onnx.read import MAX_ELEMENTS, tensor_array, text
 from edgec.frontend.onnx.structure import Item
 from edgec.frontend.onnx.types import constant_op, dtype_format, element_format
@@ -258,13 +259,19 @@ class Node:
             self.malformed(f"an axis is named twice in {list(axes)}")
         return result
 
-    def limit(self, *sizes: int, what: str = "the result") -> None:
-        """Refuse tensors that no memory holds."""
+    def limit(self, *sizes: int, what: str = "the result", made: bool = False) -> None:
+        """Refuse tensors that no memory holds, and constants, unless they are `made`, that the import cannot afford."""
         size = math.prod(sizes)
         if any(s < 0 for s in sizes):
             self.malformed(f"{what} has a negative dimension in {list(sizes)}")
         if size > MAX_ELEMENTS:
             self.unsupported(f"{what} has {size} elements", why=f"the limit is {MAX_ELEMENTS}")
+        known = all(v is None or isinstance(v, np.ndarray) for v in self.values) and self.op_type != "Constant"
+        if known and not made:
+            try:
+                afford(size)
+            except FormatError as error:
+                self.unsupported(str(error))
 
     def output_used(self, index: int) -> bool:
         """Whether the node names its output `index`."""

@@ -8,7 +8,7 @@ import onnx
 from edgec.formats import F32, Format, FormatError, Integer, Quantizer
 from edgec.formats_compressed import Minifloat
 from edgec.frontend.onnx import computed_scales as computed
-from edgec.frontend.onnx.fold import moved, settle
+from edgec.frontend.onnx.fold import evaluate_tree, moved, settle
 from edgec.frontend.onnx.layers import product
 from edgec.frontend.onnx.node import Node
 from edgec.frontend.onnx.registry import imports
@@ -17,7 +17,7 @@ from edgec.frontend.onnx.windows import window
 from edgec.ops import Constant, Conv, Dequantize, Mul, Op, Quantize, Reshape, Sub, Transpose
 
 
-def _scales(node: Node, index: int) -> np.ndarray:
+def scales_of(node: Node, index: int) -> np.ndarray:
     array = node.known(index, "scale")
     if array.dtype.kind != "f":
         node.malformed(f"the scale holds {array.dtype}")
@@ -63,13 +63,20 @@ def _base(node: Node, index: int, default: Format, what: str) -> tuple[Format, n
     return base, zero
 
 
+def _opset(node: Node) -> int:
+    """The opset of the standard whose attributes a node has; onnxruntime's own operators have axis and block size."""
+    return node.opset if node.item.domain == "" else 21
+
+
+@imports("QuantizeLinear", domain="com.microsoft")
 @imports("QuantizeLinear")
 def quantize_linear(node: Node) -> Op:
     """round_half_even(x / scale) + zero_point, saturating; codes of an affine (or fixed) format."""
+    opset = _opset(node)
     x = node.floating(0)
     node.ignore("saturate")  # it is about float8, which is refused
     default: Format = Integer(8, signed_=False)
-    if node.opset >= 21:
+    if opset >= 21:
         kind = node.integer("output_dtype", 0)
         if kind:
             stated = element_format(kind)
@@ -78,19 +85,21 @@ def quantize_linear(node: Node) -> Op:
             default = stated
             if isinstance(stated, Minifloat) and not node.has(2):
                 return computed.quantised(node, x, stated, *computed.parameters(node, 1, 2, x.shape, 1, 0))
-        if node.opset >= 23 and node.integer("precision", 0) not in (0, onnx.TensorProto.FLOAT):
+        if opset >= 23 and node.integer("precision", 0) not in (0, onnx.TensorProto.FLOAT):
             node.unsupported("a precision other than float32")
-    axis = node.integer("axis", 1) if node.opset >= 13 else None
-    block = node.integer("block_size", 0) if node.opset >= 21 else 0
+    axis = node.integer("axis", 1) if opset >= 13 else None
+    block = node.integer("block_size", 0) if opset >= 21 else 0
     if not described(node, 1, 2, block):
         target = node.element(2) or default
         return computed.quantised(node, x, target, *computed.parameters(node, 1, 2, x.shape, axis, block))
     base, zero = _base(node, 2, default, "quantisation to")
-    fmt = quantised_format(node, base, _scales(node, 1), zero, x.shape, axis)
+    fmt = quantised_format(node, base, scales_of(node, 1), zero, x.shape, axis)
     y = Quantize(x, Quantizer(fmt), loc=node.loc)
     if isinstance(x, Constant):
         result = settle(y)
         return constant_op(result, node.loc) if isinstance(result, np.ndarray) else result
+    if isinstance(x, Dequantize) and isinstance(x.x, Constant):  # weights that were quantised twice
+        return constant_op(evaluate_tree(y), x.x.loc, y.format)
     return y
 
 
@@ -114,22 +123,24 @@ def _along(values: np.ndarray, axis: int | None, rank: int) -> np.ndarray:
     return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)]).copy()
 
 
+@imports("DequantizeLinear", domain="com.microsoft")
 @imports("DequantizeLinear")
 def dequantize_linear(node: Node) -> Op:
     """(code - zero_point) * scale; constants stay codes below the Dequantize."""
+    opset = _opset(node)
     x = node.op(0)
     if x.format.is_float:
         node.malformed(f"the codes are {x.format}")
-    block = node.integer("block_size", 0) if node.opset >= 21 else 0
-    to = node.op(1).format if isinstance(node.value(1), Op) else dtype_format(_scales(node, 1).dtype)
-    if node.opset >= 23 and (kind := node.integer("output_dtype", 0)):
+    block = node.integer("block_size", 0) if opset >= 21 else 0
+    to = node.op(1).format if isinstance(node.value(1), Op) else dtype_format(scales_of(node, 1).dtype)
+    if opset >= 23 and (kind := node.integer("output_dtype", 0)):
         to = element_format(kind)
     if to is None or not to.is_float:
         node.unsupported("a result of this element type")
-    axis = node.integer("axis", 1) if node.opset >= 13 else None
+    axis = node.integer("axis", 1) if opset >= 13 else None
     if not described(node, 1, 2, block):
         return computed.dequantised(node, x, to, *computed.parameters(node, 1, 2, x.shape, axis, block))
-    scale = _scales(node, 1)
+    scale = scales_of(node, 1)
     own = x.format if is_plain(x.format) else plain_base(x.format)
     base, zero = _base(node, 2, own, "codes of")
     if isinstance(x, Constant) and not isinstance(own, Integer):
@@ -144,44 +155,48 @@ def plain_base(fmt: Format) -> Format:
     return getattr(fmt, "base", None) or Integer(fmt.bits, lo < 0)
 
 
-def _codes(node: Node, index: int, scale: int, zero: int, axis: int) -> Op:
+def codes_of(node: Node, index: int, scale: int, zero: int, axis: int) -> Op:
     """Operand `index`, dequantised with the parameters at `scale` and `zero`."""
     x = node.op(index)
     if not described(node, scale, zero):
         return computed.dequantised(node, x, F32, *computed.parameters(node, scale, zero, x.shape, axis, 0))
     base, zeros = _base(node, zero, plain_base(x.format), "codes of")
-    scales = _scales(node, scale)
+    scales = scales_of(node, scale)
     return dequantised(node, x, quantised_format(node, base, scales, zeros, x.shape, axis))
 
 
 @imports("QLinearConv")
 def qlinear_conv(node: Node) -> Op:
     """The float convolution between Dequantize and Quantize; the bias has the scale of the products."""
-    x, w = _codes(node, 0, 1, 2, 1), _codes(node, 3, 4, 5, 0)
+    x, w = codes_of(node, 0, 1, 2, 1), codes_of(node, 3, 4, 5, 0)
     node.weights(isinstance(w, Dequantize) and isinstance(w.x, Constant))
-    b: Op | None = None
-    if node.has(8):
-        codes = node.op(8)
-        scales = (_scales(node, 1).astype(np.float64) * _scales(node, 4).astype(np.float64)).ravel()
-        b = dequantised(node, codes, quantised_format(node, Integer(32), scales, None, codes.shape, 0))
+    b = sums_of(node, 8, 1, 4) if node.has(8) else None
     area = window(node, x.shape, w.shape[2:])
     y = Conv(x, w, b, area.strides, area.pads, area.dilations, node.integer("group", 1), loc=node.loc)
-    return _requantised(node, y, 6, 7)
+    return requantised(node, y, 6, 7)
 
 
-def _requantised(node: Node, y: Op, scale: int, zero: int) -> Op:
+def sums_of(node: Node, index: int, x: int, w: int) -> Op:
+    """Operand `index`, int32 codes whose scale is the product of those at `x` and `w`."""
+    codes = node.op(index)
+    scales = (scales_of(node, x).astype(np.float64) * scales_of(node, w).astype(np.float64)).ravel()
+    return dequantised(node, codes, quantised_format(node, Integer(32), scales, None, codes.shape, 0))
+
+
+def requantised(node: Node, y: Op, scale: int, zero: int) -> Op:
+    """`y` as codes with the scale and zero point at these operands."""
     if not described(node, scale, zero):
         target = node.element(zero) or Integer(8, signed_=False)
         return computed.quantised(node, y, target, *computed.parameters(node, scale, zero, y.shape, None, 0))
     base, zeros = _base(node, zero, Integer(8, signed_=False), "quantisation to")
-    fmt = quantised_format(node, base, _scales(node, scale), zeros, y.shape, None)
+    fmt = quantised_format(node, base, scales_of(node, scale), zeros, y.shape, None)
     return Quantize(y, Quantizer(fmt), loc=node.loc)
 
 
 @imports("QLinearMatMul")
 def qlinear_matmul(node: Node) -> Op:
-    x, y = _codes(node, 0, 1, 2, -2), _codes(node, 3, 4, 5, -1)
-    return _requantised(node, product(node, x, y), 6, 7)
+    x, y = codes_of(node, 0, 1, 2, -2), codes_of(node, 3, 4, 5, -1)
+    return requantised(node, product(node, x, y), 6, 7)
 
 
 def _centred(node: Node, index: int, zero: int, axis: int) -> Op:

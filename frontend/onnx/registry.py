@@ -29,6 +29,7 @@ _MODULES = (
     "windows",
     "quantised",
     "computed_scales",
+    "contrib",
     "qonnx",
     "detector",
     "integers",

@@ -83,7 +83,6 @@ def run_sources(
 
     `flags` are added for compiler and linker, which are `compile_c`'s. `count_instructions`: of an inference, on Arm
     cores; without layers. `count_steps`: of every step as well, which adds some eight instructions to each."""
-    count = len(next(iter(frames.values()), ()))
     name = interface["name"]
     with tempfile.TemporaryDirectory(prefix="edgec-run-") as scratch:
         folder = Path(scratch)
@@ -94,11 +93,30 @@ def run_sources(
             linker=linker, flags=[*FLAGS, *WARNINGS, *trace, *flags], link_flags=flags,
             include_dirs=[root / "include", root / "src"], timeout=timeout,
         )  # fmt: skip
-        (folder / "inputs.bin").write_bytes(packed(interface["inputs"], frames))
-        words = ["inputs.bin", "outputs.bin", *(["layers.bin"] if layers else [])]
-        done = _start(program, core, words, folder, timeout, count_instructions)
-        outputs = _read(folder / "outputs.bin", interface["outputs"], count)
-        found = _read(folder / "layers.bin", interface["probes"], count) if layers else {}
+        return executed(
+            program, interface, frames, core=core, layers=layers, count_instructions=count_instructions,
+            count_steps=count_steps, timeout=timeout,
+        )  # fmt: skip
+
+
+def executed(
+    program: Path,
+    interface: Mapping[str, Any],
+    frames: Mapping[str, np.ndarray],
+    *,
+    core: str = HOST,
+    layers: bool = True,
+    count_instructions: bool = False,
+    count_steps: bool = False,
+    timeout: float = 600.0,
+) -> CRun:
+    """Run a compiled program on `frames`, in its folder; options as for `run_sources`."""
+    count, folder = len(next(iter(frames.values()), ())), program.parent
+    (folder / "inputs.bin").write_bytes(packed(interface["inputs"], frames))
+    words = ["inputs.bin", "outputs.bin", *(["layers.bin"] if layers else [])]
+    done = _start(program, core, words, folder, timeout, count_instructions)
+    outputs = _read(folder / "outputs.bin", interface["outputs"], count)
+    found = _read(folder / "layers.bin", interface["probes"], count) if layers else {}
     return CRun(
         {a["name"]: outputs[a["name"]].reshape(count, *a["shape"]) for a in interface["outputs"]},
         {p["layer"]: _placed(found[p["layer"]], p) for p in interface["probes"]} if layers else {},

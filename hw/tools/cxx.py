@@ -1,4 +1,4 @@
-"""Finds this machine's C and C++ compilers, make and CMake."""
+"""Finds this machine's C and C++ compilers, make, CMake and pkg-config."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ MAKE_REMEDY = "install GNU make from your system (Debian: apt-get install make),
 
 CMAKE_PURPOSE = "building generated C as a CMake package"
 CMAKE_REMEDY = "install CMake from your system (Debian: apt-get install cmake), or set EDGEC_CMAKE"
+
+PKG_CONFIG_PURPOSE = "finding an installed package of generated C"
+PKG_CONFIG_REMEDY = "install pkg-config from your system (Debian: apt-get install pkg-config), or set PKG_CONFIG"
 
 
 def find_cxx() -> Tool:
@@ -39,6 +42,12 @@ def find_cmake() -> Tool:
     """CMake, which edgec itself never runs. Never raises."""
     path, source, problem = locate("EDGEC_CMAKE", ["cmake"])
     return _with_version("cmake", CMAKE_PURPOSE, CMAKE_REMEDY, path, source, problem, r"cmake version ([\d.]+)")
+
+
+def find_pkg_config() -> Tool:
+    """pkg-config, which edgec itself never runs. Never raises."""
+    path, source, problem = locate("PKG_CONFIG", ["pkg-config", "pkgconf"])
+    return _with_version("pkg-config", PKG_CONFIG_PURPOSE, PKG_CONFIG_REMEDY, path, source, problem, r"^([\d.]+)")
 
 
 def _with_version(

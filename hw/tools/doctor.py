@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from edgec.hw.tools.arm import find_aarch64_gcc, find_arm_gcc, find_qemu_aarch64, find_qemu_system_arm, find_zig
-from edgec.hw.tools.cxx import find_cc, find_cmake, find_cxx, find_make
+from edgec.hw.tools.cxx import find_cc, find_cmake, find_cxx, find_make, find_pkg_config
 from edgec.hw.tools.iverilog import find_iverilog
 from edgec.hw.tools.llvm import find_llvm_mc, find_llvm_mca
+from edgec.hw.tools.python_package import find_h5py
 from edgec.hw.tools.tool import Tool
 from edgec.hw.tools.verilator import find_verilator
 from edgec.hw.tools.yosys import find_yosys
@@ -25,6 +26,8 @@ FINDERS = {
     "qemu-system-arm": find_qemu_system_arm,
     "llvm-mc": find_llvm_mc,
     "llvm-mca": find_llvm_mca,
+    "pkg-config": find_pkg_config,
+    "h5py": find_h5py,
 }
 
 

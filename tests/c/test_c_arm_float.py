@@ -134,6 +134,8 @@ def every_kernel() -> Graph:
         conv(rng, narrow, 6, (2, 2), groups=6, strides=(1, 2)),
         conv(rng, narrow, 6, (5, 5), groups=6, pads=(2, 2, 2, 2), clamp="relu"),  # taps one by one
         conv(rng, image, 3, (3, 3), groups=3, dilations=(2, 1)),
+        conv(rng, wide, 24, (3, 3), groups=4, clamp="relu", **same),  # groups of several
+        conv(rng, narrow, 4, (2, 3), groups=2, strides=(1, 2)),
         dense(rng, row, 37, "relu"),
         dense(rng, row, 6),
     ]
@@ -144,7 +146,7 @@ def every_kernel() -> Graph:
 @pytest.mark.parametrize("core", [DOT, NEON])
 def test_every_kernel(core: str) -> None:
     made = verify(every_kernel(), core)
-    assert steps(made) == (15, 15)
+    assert steps(made) == (17, 17)
     found = set(re.findall(r"\bt_(float(?:_depthwise|_taps|_winograd)?)_[a-z0-9_]+\(", source(made)))
     assert found == {"float", "float_depthwise", "float_taps", "float_winograd"}
     for window in ("1_3x3_d1_r3", "2_3x3_d2_r2", "1_3x3_d2_r2", "1_1x5_d1_r3", "2_2x2_d1_r3"):

@@ -41,12 +41,12 @@ def test_steps_add_up_on_a_cortex_m(artefact: Artefact) -> None:
     assert abs(total - row["instructions"]) <= 20 * len(kernels) + total // 200
     largest = max(row["steps"], key=lambda s: s["instructions"])
     assert largest["layers"][0].startswith("conv") and 0.3 < largest["instructions"] / total < 0.9
-    # the first convolution reads unsigned codes: plain C, of which the compiler makes no dual multiplications
+    # the first convolution has one channel, short runs: it takes the most instructions for a product
     assert largest["layers"][0] == "conv1" and largest["instructions"] >= 2 * largest["macs"]
     assert all(s["instructions"] >= s["macs"] for s in row["steps"])
     again = edgec.bench(artefact, cores=["cortex-m4"])["cores"][0]
     assert again["instructions"] == row["instructions"] and "steps" not in again
-    assert row["data_bytes"] == 0 and 2150 <= row["constant_bytes"] < 2300 and 300 < row["code_bytes"] < 3000
+    assert row["data_bytes"] == 0 and 2300 <= row["constant_bytes"] < 2450 and 300 < row["code_bytes"] < 3000
 
 
 def test_flash_is_estimated_beforehand(artefact: Artefact) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from c_support import check, drawn, graph_of, inp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgec.backends.c.memory import ALIGNMENT, Allocation, pack
+from edgec.backends.c.schedule import scheduled
 from edgec.backends.c.view import Buffer, View, channels_last, dense, moved, reshaped
 from edgec.formats import F32, Fixed, Integer, Quantizer
-from edgec.ops import Add, Conv, Dense, Expand, Op, Relu, Reshape, Slice, Split, Transpose, Unary
+from edgec.ops import Add, Concat, Conv, Dense, Expand, Op, Relu, Reshape, Slice, Split, Transpose, Unary
 
 lives = st.lists(
     st.tuples(st.integers(1, 5000), st.integers(0, 20), st.integers(0, 6)), min_size=1, max_size=25
@@ -138,3 +141,29 @@ def test_outputs_that_are_inputs_views_and_constants() -> None:
     x = inp(F32, 1, 3, 4)
     again = Unary(x, "neg")
     check(graph_of(x, Transpose(x, (2, 1, 0)), again, again, Dense(x, drawn(np.random.default_rng(0), F32, 2, 4))))
+
+
+def test_results_are_written_into_the_outputs() -> None:
+    """Through moves behind them as well; what another op reads, or cannot be written there, is copied."""
+    rng = np.random.default_rng(5)
+    x = inp(F32, 1, 3, 6, 5)
+    layer = Conv(x, drawn(rng, F32, 4, 3, 3, 3))  # channels last
+    last = Transpose(layer, (0, 2, 3, 1))
+    flat = Reshape(Transpose(Relu(layer), (0, 2, 3, 1)), (12, 4))
+    row = Reshape(Dense(Reshape(x, (18, 5)), drawn(rng, F32, 4, 5)), (2, 36))
+    turned = Transpose(Dense(Reshape(x, (18, 5)), drawn(rng, F32, 6, 5)), (1, 0))
+    for outputs, copies in (((last,), 0), ((flat,), 0), ((row,), 0), ((turned,), 1), ((last, layer), 1)):
+        graph = graph_of(*outputs)
+        assert len(scheduled(graph, "net").copies) == copies, outputs
+        check(graph)
+
+
+def test_runs_without_gaps_are_copied_by_memcpy() -> None:
+    x = inp(F32, 2, 3, 8)
+    moves = [Concat((x, Unary(x, "neg")), 1), Reshape(Transpose(x, (1, 0, 2)), (6, 8))]
+    short = [Slice(x, (0, 0, 1), (2, 3, 2), (1, 1, 1)), Transpose(x, (2, 1, 0))]
+    made = check(graph_of(x, *moves, *short))
+    text = made.files["src/t.c"].decode()
+    assert len(re.findall(r"\bmemcpy\(", text)) == 4  # x, two operands, six rows
+    assert "memcpy(to_ + 0, from_ + 0, 192);" in text
+    assert "memcpy(y + i0 * 16 + i1 * 8, x0 + i0 * 8 + i1 * 24, 32);" in text

@@ -46,7 +46,11 @@ def one(tmp_path: Path, kind: str, config: dict, weights=(), start: Described = 
         ("Lambda", {}, "Python code"),
         ("TFOpLambda", {}, "Python code"),
         ("Sin", {"module": "keras.src.ops.numpy"}, "Python code"),
-        ("LSTM", {}, "recurrent"),
+        ("QLSTM", {}, "quantises its state"),
+        ("QGRU", {}, "quantises its state"),
+        ("RNN", {}, "SimpleRNN, GRU and LSTM"),
+        ("ConvLSTM2D", {}, "SimpleRNN, GRU and LSTM"),
+        ("Masking", {}, "steps that are left out"),
         ("Dens", {}, "did you mean"),
         ("Dense", {"registered_name": "mine>Dense"}, "mine>Dense"),
         ("Squeeze", {"module": "my_layers"}, "my_layers"),
@@ -63,7 +67,7 @@ def test_everything_is_listed_at_once(tmp_path) -> None:
     layers = [
         VECTOR,
         Described("Lambda", "a", {}, [], ["x"]),
-        Described("GRU", "b", {}, [], ["a"]),
+        Described("QGRU", "b", {}, [], ["a"]),
         Described("Dense", "c", {"units": 2}, [floats(1, 4, 2), floats(2, 2)], ["b"]),
         Described("Activation", "d", {"activation": "wobble"}, [], ["x"]),
         Described("Dense", "e", {"units": 3}, [floats(1, 4, 2), floats(2, 2)], ["x"]),
@@ -109,6 +113,50 @@ def test_settings_of_vector_layers(tmp_path, kind: str, config: dict, code: str,
 def test_settings_of_image_layers(tmp_path, kind: str, config: dict, code: str, word: str) -> None:
     weights = [floats(1, 9, 9, 2, 2), floats(2, 2)] if config.get("kernel_size") == [9, 9] else []
     refused(one(tmp_path, kind, config, weights, IMAGE), code, word)
+
+
+CELL = [floats(1, 2, 3), floats(2, 3, 3), floats(3, 3)]
+RNN = {"class_name": "SimpleRNN", "config": {"units": 3}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "code", "word"),
+    [
+        ("SimpleRNN", {"units": 3, "stateful": True}, "E0304", "stateful"),
+        ("SimpleRNN", {"units": 3, "activation": "elu"}, "E0304", "activation 'elu'"),
+        ("SimpleRNN", {"units": 3, "time_major": True}, "E0304", "time_major"),
+        ("SimpleRNN", {"units": 2}, "E0302", "[2, 3], not [2, 2]"),
+        ("LSTM", {"units": 3}, "E0302", "[2, 3], not [2, 12]"),
+        ("GRU", {"units": 1 << 26}, "E0304", "elements"),
+        ("Bidirectional", {"layer": RNN}, "E0302", "holds no kernel"),
+        ("Bidirectional", {"layer": RNN, "merge_mode": "sideways"}, "E0304", "sideways"),
+        ("Bidirectional", {"layer": {"class_name": "Dense", "config": {"units": 3}}}, "E0304", "in both directions"),
+        ("Bidirectional", {"layer": "SimpleRNN"}, "E0302", "no layer inside"),
+        ("TimeDistributed", {"layer": {"class_name": "Functional", "config": {}}}, "E0304", "at every step"),
+        ("TimeDistributed", {"layer": {"class_name": "TimeDistributed", "config": {}}}, "E0304", "at every step"),
+        ("TimeDistributed", {"layer": {**RNN, "registered_name": "mine>RNN"}}, "E0304", "mine>RNN"),
+        ("TimeDistributed", {"layer": {"class_name": "Softmax", "config": {"axis": -1, "what": 2}}}, "E0304", "what"),
+    ],
+)
+def test_settings_of_recurrent_layers(tmp_path, kind: str, config: dict, code: str, word: str) -> None:
+    start = Described("InputLayer", "x", {"shape": [None, 5, 2]})
+    refused(
+        one(tmp_path, kind, config, CELL if "SimpleRNN" in str(config) + kind or kind == "LSTM" else [], start),
+        code,
+        word,
+    )
+
+
+def test_masks_and_states_that_do_not_fit(tmp_path) -> None:
+    start, other = (Described("InputLayer", n, {"shape": [None, *s]}) for n, s in (("x", [5, 2]), ("s", [4])))
+    config = {"units": 3}
+    state = Described("SimpleRNN", "it", config, CELL, ["x", "s"])
+    refused(write(tmp_path, [start, other, state], ["it"], 3), "E0302", "initial state [1, 4]", "[1, 3]")
+    text = config_of([start, other, Described("SimpleRNN", "it", config, CELL, ["x"])], ["it"], 3)
+    mask = {"class_name": "__keras_tensor__", "config": {"keras_history": ["s", 0, 0]}}
+    text["config"]["layers"][2]["inbound_nodes"][0]["kwargs"] = {"mask": mask}
+    layers = [start, other, Described("SimpleRNN", "it", config, [])]
+    refused(write_keras(tmp_path / "mask.keras", text, layers), "E0304", "mask")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from onnx_support import model_of
 
 from edgec.diagnostics import EdgecError
 from edgec.formats import Fixed, Integer, Quantizer, TensorType
-from edgec.frontend.onnx import inspect, load
+from edgec.frontend.onnx import budget, inspect, load
 from edgec.frontend.onnx_export import to_onnx
 from edgec.graph import Graph
 from edgec.interp import random_frames, run
@@ -519,3 +519,55 @@ def test_recursive_functions():
     model.functions.append(helper.make_function("own", "F20", ["x"], ["y"], last, opsets))
     with pytest.raises(EdgecError, match="more than"):
         load(model)
+
+
+def _grown(kind: str, k: int, shape: str) -> list[onnx.NodeProto]:
+    """Nodes that make a constant `g{k}` of 2**16 elements and more out of a few bytes."""
+    match kind:
+        case "Expand":
+            return [helper.make_node("Expand", ["one", shape], [f"g{k}"])]
+        case "ConstantOfShape":
+            return [helper.make_node("ConstantOfShape", [shape], [f"g{k}"])]
+        case "Tile":
+            return [helper.make_node("Tile", ["row", shape], [f"g{k}"])]
+        case "Range":
+            return [helper.make_node("Range", ["zero", "end", "step"], [f"g{k}"])]
+    return [helper.make_node("Concat", [f"g{k - 1}" if k else "row"] * 64, [f"g{k}"], axis=0)]
+
+
+@pytest.mark.parametrize("kind", ["Expand", "ConstantOfShape", "Tile", "Range", "Concat"])
+def test_constants_out_of_nothing(kind, monkeypatch):
+    """Each is within the limit of a tensor; all together they are not, and nothing that large is ever made."""
+    monkeypatch.setattr(budget, "ELEMENTS", 1 << 18)
+    constants = {
+        "one": np.ones(1, np.float32),
+        "row": np.ones(64, np.float32),
+        "zero": np.int64(0),
+        "step": np.int64(1),
+    }
+    constants |= {"end": np.int64(1 << 16), "shape": np.array([1 << (10 if kind == "Tile" else 16)], np.int64)}
+    nodes = [n for k in range(12) for n in _grown(kind, k, "shape")]
+    nodes += [helper.make_node("ReduceMax", [f"g{k}"], [f"m{k}"], keepdims=0) for k in range(12)]
+    nodes.append(helper.make_node("Relu", ["x"], ["y"]))
+    with pytest.raises(EdgecError, match="all together may have") as caught:
+        load(model_of(nodes, {"x": [1, 2]}, ["y"], constants))
+    assert caught.value.code in ("E0302", "E0304")
+
+
+def test_products_of_constants(monkeypatch):
+    """A few bytes that ask for many multiplications."""
+    monkeypatch.setattr(budget, "OPERATIONS", 1 << 22)
+    constants = {"one": np.ones((1, 1), np.float32), "shape": np.array([1 << 8, 1 << 8], np.int64)}
+    nodes = [helper.make_node("Expand", ["one", "shape"], ["a"]), helper.make_node("MatMul", ["a", "a"], ["b"])]
+    nodes += [helper.make_node("ReduceMax", ["b"], ["m"], keepdims=0), helper.make_node("Add", ["x", "m"], ["y"])]
+    with pytest.raises(EdgecError, match="operations to compute") as caught:
+        load(model_of(nodes, {"x": [1, 2]}, ["y"], constants))
+    assert caught.value.code == "E0302"
+
+
+def test_an_import_has_an_account_of_its_own(monkeypatch):
+    monkeypatch.setattr(budget, "ELEMENTS", 3000)
+    constants = {"one": np.ones(1, np.float32), "shape": np.array([2, 1000], np.int64)}
+    nodes = [helper.make_node("Expand", ["one", "shape"], ["a"]), helper.make_node("Add", ["x", "a"], ["y"])]
+    for _ in range(3):
+        load(model_of(nodes, {"x": [2, 1000]}, ["y"], constants))

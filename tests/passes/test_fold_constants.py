@@ -8,6 +8,7 @@ from pass_nets import apply, assert_same, check_golden, f32, mnemonics
 
 from edgec.formats import F32, Affine, Fixed, Integer, Quantizer, TensorType
 from edgec.graph import Graph
+from edgec.interp import run
 from edgec.ops import (
     Add,
     Cast,
@@ -20,7 +21,9 @@ from edgec.ops import (
     Gather,
     Get,
     Input,
+    MatMul,
     Mul,
+    Op,
     Pad,
     Quantize,
     Relu,
@@ -31,6 +34,8 @@ from edgec.ops import (
     Unary,
     constant,
 )
+from edgec.passes import fold_constants
+from edgec.pipeline import Context
 
 
 def graph_of(x: Input, y) -> Graph:
@@ -168,3 +173,23 @@ def test_zero_of_channels_along_any_axis(axis: int) -> None:
     assert Affine(Integer(4), (0.1, 0.2, 0.3), (1, 2, 3), axis).has_zero
     assert not Affine(Integer(4), (0.1, 0.2, 0.3), (1, 9, 3), axis).has_zero
     assert not Affine(Integer(4), (0.25, 0.5, 2.0), (0,), axis).encodes(1.0)
+
+
+def test_what_is_folded_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constants that double again and again, and a product of matrices: the rest is left to run time."""
+    monkeypatch.setattr(fold_constants, "MOST", 10_000)
+    monkeypatch.setattr(fold_constants, "PRODUCTS", 500)
+    x = Constant(np.ones((1, 8), np.float32), type=TensorType(F32, (1, 8)))
+    y: Op = x
+    for _ in range(14):
+        y = Concat((y, y), 1)
+    w = Constant(np.ones((8, 8), np.float32), type=TensorType(F32, (8, 8)))
+    given = Input("x", type=TensorType(F32, (2,)))
+    graph = Graph("net", (given,), (("y", y), ("z", MatMul(w, MatMul(w, w))), ("x", given)))
+    new = fold_constants.apply(graph, Context())
+    assert sum(isinstance(op, MatMul) for op in new.ops) == 2
+    kept = [op.tensor.size for op in new.ops if isinstance(op, Constant)]
+    assert any(isinstance(op, Concat) for op in new.ops) and 4000 < max(kept) <= 16_384
+    frames = {"x": np.zeros((1, 2), np.float32)}
+    before, after = run(graph, frames), run(new, frames)
+    assert all((before[name] == after[name]).all() for name in before)

@@ -6,10 +6,29 @@ import numpy as np
 import pytest
 from pass_nets import check_golden
 
-from edgec.formats import Affine, Integer, Quantizer, TensorType
+from edgec.formats import F32, Affine, Fixed, Integer, Quantizer, TensorType
 from edgec.graph import Graph
 from edgec.interp import run
-from edgec.ops import Add, AvgPool, Constant, Conv, Input, MaxPool, Op, Relu, Requantize, integers
+from edgec.ops import (
+    Add,
+    ArgMax,
+    AvgPool,
+    Cast,
+    Concat,
+    Constant,
+    Conv,
+    Dequantize,
+    Input,
+    Lut,
+    MaxPool,
+    MultiThreshold,
+    Op,
+    Pad,
+    Relu,
+    Requantize,
+    Sub,
+    integers,
+)
 from edgec.passes import signed_bytes
 from edgec.pipeline import Context
 
@@ -48,14 +67,78 @@ def test_same_codes_at_the_borders() -> None:
     assert len(convolutions) == 2 and all(op.x.format.code_range == (-128, 127) for op in convolutions)
 
 
-def test_codes_that_something_else_reads_stay() -> None:
+def test_residuals_and_outputs() -> None:
+    """A sum reads values; the network's output is moved back."""
     graph = network(residual=True)
     new = signed_bytes.apply(graph, Context())
-    assert [op.format for op in new.ops if isinstance(op, Relu)] == [
-        op.format for op in graph.ops if isinstance(op, Relu)
-    ]
+    assert [op.format.code_range for op in new.ops if isinstance(op, Conv)] and new.outputs[0][
+        1
+    ].format == graph.outputs[0][1].format
+    (total,) = (op for op in new.ops if isinstance(op, Add))
+    assert total.x.format.code_range == (-128, 127)
     frames = {"x": np.random.default_rng(2).integers(0, 256, (5, 1, 3, 5, 5))}
     assert (run(graph, frames)["y"] == run(new, frames)["y"]).all()
+
+
+def test_every_reader() -> None:
+    """Ops on values, ops on codes, a constant among them, and one that needs the codes as they were."""
+    rng = np.random.default_rng(4)
+    x = Input("x", type=TensorType(U8, (1, 3, 6, 6)))
+    w = Constant(rng.integers(-127, 128, (3, 3, 3, 3)), type=TensorType(S8, (3, 3, 3, 3)))
+    layer = Requantize(Conv(x, w, loc=("a",)), integers([77_777]), integers([24]), None, Quantizer(U8), loc=("a",))
+    other = Constant(rng.integers(0, 256, (1, 3, 4, 4)), type=TensorType(U8, (1, 3, 4, 4)))
+    joined = Pad(Concat((layer, other), 1), (0, 0, 1, 0, 0, 0, 0, 1), "constant", 0.02)
+    outputs = {
+        "mean": AvgPool(joined, (2, 2)),
+        "real": Dequantize(joined, F32),
+        "index": ArgMax(joined, 1),
+        "code": Lut(layer, Constant(rng.integers(0, 256, 256), type=TensorType(U8, (256,)))),
+        "again": layer,
+        "same": x,
+    }
+    graph = Graph("net", (x,), tuple(outputs.items()))
+    new = signed_bytes.apply(graph, Context())
+    frames = {"x": rng.integers(0, 256, (7, 1, 3, 6, 6))}
+    before, after = run(graph, frames), run(new, frames)
+    for name in outputs:
+        assert before[name].dtype == after[name].dtype and (before[name] == after[name]).all(), name
+    kinds = {type(op): op for op in new.ops}
+    assert kinds[Concat].format.code_range == kinds[Pad].format.code_range == (-128, 127)
+    assert [op.format.code_range for op in kinds[ArgMax].operands] == [(0, 255)]
+
+
+def test_fixed_point_formats() -> None:
+    """Casts, thresholds and means of unsigned fixed-point numbers; symmetric saturation leaves out no code."""
+    rng = np.random.default_rng(5)
+    u8, u4, s8 = Fixed(8, 2, signed_=False), Fixed(4, 1, signed_=False), Fixed(8, 1)
+    x = Input("x", type=TensorType(Fixed(6, 0, signed_=False), (1, 3, 12, 12)))
+
+    def layer(op: Op) -> Conv:
+        return Conv(op, Constant(rng.integers(-127, 128, (3, 3, 3, 3)), type=TensorType(s8, (3, 3, 3, 3))))
+
+    wide = Cast(layer(x), Quantizer(u8, "half_even", "saturate_symmetric"), loc=("a",))
+    wrapped = Cast(layer(wide), Quantizer(u8, "floor", "wrap"), loc=("b",))
+    total = Cast(Add(wide, wide), Quantizer(u8))
+    steps = Constant(np.sort(rng.integers(-2000, 9000, (1, 15))), type=TensorType(Integer(16), (1, 15)))
+    counted = MultiThreshold(layer(total), steps, integers([1]), u4)
+    coarse = Cast(layer(AvgPool(counted, (1, 1), out=Quantizer(Fixed(4, 2, signed_=False), "floor"))), Quantizer(u8))
+    outputs = {"coarse": coarse, "wrapped": wrapped, "counted": counted, "difference": Sub(wide, wide)}
+    graph = Graph("net", (x,), tuple(outputs.items()))
+    new = signed_bytes.apply(graph, Context())
+    frames = {"x": rng.integers(0, 64, (7, 1, 3, 12, 12))}
+    before, after = run(graph, frames), run(new, frames)
+    for name, op in graph.outputs:
+        assert dict(new.outputs)[name].type == op.type
+        assert (before[name] == after[name]).all() and len(np.unique(before[name])) > 3 * (name != "difference"), name
+    layers = [op for op in new.ops if isinstance(op, Conv)]
+    assert len(layers) == 4 and all(op.x.format.signed for op in layers)
+    assert {type(op) for op in new.ops} & {Cast, MultiThreshold} == {MultiThreshold}
+
+
+def test_networks_without_layers_stay() -> None:
+    x = Input("x", type=TensorType(U8, (1, 3, 6, 6)))
+    graph = Graph("net", (x,), (("y", Relu(MaxPool(x, (2, 2)))),))
+    assert all(a is b for a, b in zip(signed_bytes.apply(graph, Context()).ops, graph.ops, strict=True))
 
 
 @pytest.mark.parametrize("out", [None, Quantizer(U8), Quantizer(U8, "half_up"), Quantizer(S8, "half_up")])
@@ -77,6 +160,6 @@ def test_means_are_rounded_alike(out: Quantizer | None) -> None:
     new = signed_bytes.apply(graph, Context())
     pool = next(op for op in new.ops if isinstance(op, AvgPool))
     assert pool.format.code_range == (-128, 127)
-    assert (pool.x.format.code_range == (-128, 127)) == (mean.format == first.format)
+    assert pool.x.format.code_range == (-128, 127)
     frames = {"x": np.random.default_rng(5).integers(0, 256, (30, 1, 3, 6, 6))}
     assert (run(graph, frames)["y"] == run(new, frames)["y"]).all()

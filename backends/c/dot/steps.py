@@ -9,6 +9,7 @@ from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.depthwise import DotWindow
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.taps import TapTile
 from edgec.backends.c.lowbit.decode import workspace as decoding
 from edgec.backends.c.vector.dense import dense
 from edgec.backends.c.vector.depthwise import depthwise
@@ -18,7 +19,9 @@ from edgec.backends.c.view import View
 def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
-        return depthwise(layer, x, y, constants, base, DotWindow)
+        if DotWindow.can(layer, y):
+            return depthwise(layer, x, y, constants, base, DotWindow)
+        return dense(layer, x, y, constants, base, TapTile)
     coded = coded_tile(layer, y)
     if coded is not None:
         return dense(replace(layer, codes=None), x, y, constants, base, coded)

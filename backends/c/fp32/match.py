@@ -36,7 +36,9 @@ class FloatLayer(Layer):
 def matched(ops: tuple[Op, ...]) -> FloatLayer | None:
     """The layer of a step's ops, None where the vector code cannot do it."""
     op = ops[0]
-    if not isinstance(op, Conv | Dense) or not isinstance(op.w, Constant) or not fits(op) or not op.tensor.size:
+    if not isinstance(op, Conv | Dense) or not isinstance(op.w, Constant) or not op.tensor.size:
+        return None
+    if not fits(op, grouped=True):
         return None
     if any(fmt != F32 for fmt in (op.x.format, op.w.format, op.format)):
         return None

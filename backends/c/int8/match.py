@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from edgec.backends.c.codes import plain
 from edgec.backends.c.vector.layer import Layer, fits, weights_of
 from edgec.backends.c.vector.place import runs
 from edgec.formats import Format
-from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
+from edgec.ops import Cast, Clip, Constant, Conv, Dense, Op, Relu, Requantize, centered_range, clip_levels
 
 WORD = 1 << 31
 SHIFTS = (4, 8, 2, 6, 10, 12, 1, 3, 5, 7, 9, 11, 13, 14, 15, 16)
@@ -29,13 +29,15 @@ class ByteLayer(Layer):
     With an `offset` [O]: clamp(((x . w + bias) * multiplier + offset) >> shift + zero).
 
     `weights` are int8, or int16 where some are +128; `bias`, `multiplier`, `shift` [O] int32 for codes of x without
-    their zero point subtracted; the shift rounds halves up."""
+    their zero point subtracted; the shift rounds halves up. Where `even` is set it rounds them to even, and is by
+    `shift` alone."""
 
     LANES = 16
 
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     zero: int
+    even: bool = False
     offset: NDArray[np.int64] | None = None
 
     @property
@@ -52,7 +54,7 @@ class ByteLayer(Layer):
         if self.offset is not None:
             return EXACT
         for shift in SHIFTS:
-            if self._fits(shift):
+            if not self.even and self._fits(shift):
                 return shift
         return 0
 
@@ -68,29 +70,34 @@ class ByteLayer(Layer):
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
 
-def matched(ops: tuple[Op, ...], window_fits: Callable[[Conv], bool] | None = None) -> ByteLayer | None:
-    """The layer of a step's ops, None where the vector code cannot do it, for whose windows `window_fits` speaks."""
+def matched(ops: tuple[Op, ...], *, even: bool = False, grouped: bool = False, exact: bool = False) -> ByteLayer | None:
+    """The layer of a step's ops, None where the vector code cannot do it. `even`: it can round halves to even;
+    `grouped`: it can do groups of several channels; `exact`: weights of +128, and products in 64 bits."""
     op = ops[0]
-    if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize):
+    if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize | Cast):
         return None
     rescale = ops[1]
     if not (signed_byte(op.x.format) and signed_byte(rescale.format) and isinstance(op.w, Constant)):
         return None
-    if not fits(op) or (isinstance(op, Conv) and not (window_fits or _window_fits)(op)):
+    if not fits(op, grouped=grouped):
         return None
-    sums = _sums(op)
-    scaled = rescaling(rescale, len(op.w.data))
+    scaled = rescaling(rescale, len(op.w.data), even, exact)
     bounds = clamp_of(ops, rescale)
-    if sums is None or scaled is None or bounds is None:
+    if scaled is None or bounds is None:
+        return None
+    lift = np.maximum(1 - scaled.shift, 0) if scaled.offset is None else np.zeros_like(scaled.shift)
+    sums = _sums(op, scaled, lift, 128 if exact else 127)
+    if sums is None:
         return None
     weights, bias = sums
-    multiplier, shift, offset = scaled
     negated = _negated(weights)
     sign = np.where(negated, -1, 1)
     weights = np.where(negated[:, None, None, None], -weights, weights)
     pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    layer = ByteLayer(op, _narrow(weights), bias * sign, *bounds, pad, multiplier * sign, shift, zero, offset)
-    if layer.weights.dtype != np.int8 and (layer.depthwise or runs(layer)[1] > 1):
+    shift, even = scaled.shift + lift, scaled.even
+    multiplier = scaled.multiplier * sign
+    layer = ByteLayer(op, _narrow(weights), bias * sign, *bounds, pad, multiplier, shift, zero, even, scaled.offset)
+    if layer.weights.dtype != np.int8 and (layer.depthwise or layer.groups > 1 or runs(layer)[1] > 1):
         return None
     return layer
 
@@ -109,21 +116,6 @@ def signed_byte(fmt: Format) -> bool:
     return fmt.dtype == np.int8 and plain(fmt) and fmt.zero_point_array.size == 1
 
 
-def _window_fits(op: Conv) -> bool:
-    if op.groups == 1:
-        return True
-    return op.w.shape[2:] == (3, 3) and op.dilations == (1, 1) and _depthwise_blocks(op)
-
-
-def _depthwise_blocks(op: Conv) -> bool:
-    """Whether 16 lanes can be filled: 16 channels or more, or two neighbouring places of 8."""
-    channels, width = op.groups, op.shape[3]
-    horizontal = op.strides[1]
-    if channels >= 16:
-        return horizontal in (1, 2)
-    return channels == 8 and horizontal == 1 and width > 1
-
-
 def bias_of(op: Conv | Dense) -> NDArray[np.int64] | None:
     """The bias in units of the products; None for one that is computed or finer."""
     if op.b is None:
@@ -136,18 +128,25 @@ def bias_of(op: Conv | Dense) -> NDArray[np.int64] | None:
     return None if op.b.format.frac > x + k else op.b.levels << (x + k - op.b.format.frac)
 
 
-def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C], -128 to 128, and the bias that makes up for the zero point of x; None beyond 32-bit
-    sums."""
+def _sums(
+    op: Conv | Dense, scaled: Rescaling, lift: NDArray[np.int64], most_weight: int
+) -> tuple[NDArray[np.int16], NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x, both times 2^lift; None where bytes or
+    32-bit sums do not hold that.
+
+    Where sums are multiplied by 0, their bias, often the largest code, is left out."""
     assert isinstance(op.w, Constant)
     w = op.w.levels
-    if w.min(initial=0) < -128 or w.max(initial=0) > 128:
+    if lift.max(initial=0) > 31:
         return None
-    w = weights_of(op, w)
+    w = weights_of(op, w) << lift[:, None, None, None]
+    if w.min(initial=0) < -128 or w.max(initial=0) > most_weight:
+        return None
     flat = w.reshape(len(w), -1)
     bias = bias_of(op)
-    if bias is None:
+    if bias is None or np.abs(bias).max(initial=0) >= WORD:
         return None
+    bias = np.where(scaled.multiplier != 0, (bias - scaled.less) << lift, 0)
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
@@ -156,24 +155,36 @@ def _sums(op: Conv | Dense) -> tuple[NDArray[np.int16], NDArray[np.int64]] | Non
     return w.astype(np.int16), bias
 
 
-def rescaling(
-    op: Requantize, channels: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None] | None:
-    """Multiplier, shift and offset of every channel, these for SQDMULH and SRSHL where there is no offset: one of zeros
-    for what these cannot do exactly; None for what nothing can."""
-    if not isinstance(op.multiplier, Constant) or not isinstance(op.shift, Constant):
+class Rescaling(NamedTuple):
+    """Multiplier and shift [O] for SQDMULH and SRSHL, which shifts by 1 or more: less is made up by larger sums.
+
+    `even`: halves are rounded to even, by the shift alone. `less` is taken from the sums: half a step turns rounding
+    into rounding down. With an `offset` multiplier and shift are for products in 64 bits."""
+
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    even: bool = False
+    less: NDArray[np.int64] | int = 0
+    offset: NDArray[np.int64] | None = None
+
+
+def rescaling(op: Requantize | Cast, channels: int, even: bool, exact: bool) -> Rescaling | None:
+    """None for what vectors cannot do exactly; products in 64 bits can be had if `exact`."""
+    found = _parameters(op, channels)
+    if found is None or op.out.overflow not in ("saturate", "saturate_symmetric"):
         return None
-    if not (op.offset is None or isinstance(op.offset, Constant)):
-        return None
-    if op.out.rounding != "half_up" or op.out.overflow != "saturate":
-        return None
-    parameters = [p for p in (op.multiplier, op.shift, op.offset) if p is not None]
-    by_channel = channels > 1 and any(p.data.size > 1 for p in parameters)
-    if by_channel and op.axis % len(op.shape) != (1 if isinstance(op.x, Conv) else len(op.shape) - 1):
-        return None
-    multiplier, shift, *offset = (np.broadcast_to(p.data.astype(np.int64), channels).copy() for p in parameters)
-    if offset:
-        return _in_64_bits(multiplier, shift, offset[0])
+    multiplier, shift, offset = found
+    if offset is not None:
+        return in_64_bits(multiplier, shift, offset) if exact and op.out.rounding == "half_up" else None
+    less: NDArray[np.int64] | int = 0
+    if op.out.rounding != "half_up":
+        if (multiplier != 1).any() or (shift > 31).any():
+            return None
+        if op.out.rounding == "half_even" and even:
+            return Rescaling(multiplier, shift, True)
+        if op.out.rounding != "floor":
+            return None
+        less = np.where(shift > 0, 1 << np.maximum(shift - 1, 0), 0)
     up = np.zeros(channels, np.int64)
     while True:
         can = (np.abs(multiplier) << (up + 1) < WORD) & (multiplier != 0)
@@ -182,17 +193,37 @@ def rescaling(
         up += can
     right = shift + up - 31
     right[multiplier == 0] = 1
-    if (right < 1).any() or (np.abs(multiplier << up) >= WORD).any():
-        return _in_64_bits(multiplier, shift, np.zeros(channels, np.int64))
-    return multiplier << up, np.minimum(right, 32), None
+    if (np.abs(multiplier << up) >= WORD).any():
+        return None
+    return Rescaling(multiplier << up, np.minimum(right, 32), less=less)
 
 
-def _in_64_bits(
-    multiplier: NDArray[np.int64], shift: NDArray[np.int64], offset: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+def in_64_bits(multiplier: NDArray[np.int64], shift: NDArray[np.int64], offset: NDArray[np.int64]) -> Rescaling | None:
     """The same numbers, where products and offsets fit into 64 bits together."""
     small = np.abs(multiplier).max() < WORD and np.abs(offset).max() < 1 << 62
-    return (multiplier, shift, offset) if small and shift.min() >= 0 and shift.max() <= 62 else None
+    return Rescaling(multiplier, shift, offset=offset) if small and shift.min() >= 0 and shift.max() <= 62 else None
+
+
+def _parameters(
+    op: Requantize | Cast, channels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None] | None:
+    """Multiplier, shift and offset of every channel."""
+    if isinstance(op, Cast):
+        source, target = op.x.format.frac, op.out.format.frac
+        if source is None or target is None:
+            return None
+        return np.ones(channels, np.int64), np.full(channels, source - target, np.int64), None
+    parameters = [p for p in (op.multiplier, op.shift, op.offset) if p is not None]
+    if not all(isinstance(p, Constant) for p in parameters):
+        return None
+    by_channel = channels > 1 and any(p.data.size > 1 for p in parameters)  # type: ignore[attr-defined]
+    if by_channel and op.axis % len(op.shape) != (1 if isinstance(op.x, Conv) else len(op.shape) - 1):
+        return None
+    multiplier, shift, *offset = (
+        np.broadcast_to(p.data.astype(np.int64), channels).copy()  # type: ignore[attr-defined]
+        for p in parameters
+    )
+    return multiplier, shift, offset[0] if offset else None
 
 
 def table_of(layer: ByteLayer, channels: slice | NDArray, count: int) -> NDArray[np.int32]:
@@ -205,9 +236,11 @@ def table_of(layer: ByteLayer, channels: slice | NDArray, count: int) -> NDArray
     return np.concatenate([table, offset.reshape(2, count)])
 
 
-def clamp_of(ops: tuple[Op, ...], rescale: Requantize) -> tuple[int, int] | None:
+def clamp_of(ops: tuple[Op, ...], rescale: Requantize | Cast) -> tuple[int, int] | None:
     """Codes that the clamps behind the rescaling leave; None for other ops there."""
     lo, hi = rescale.format.level_range
+    if rescale.out.overflow == "saturate_symmetric":
+        lo = -hi
     zero = int(rescale.format.zero_point_array[0])
     for op in ops[2:]:
         if isinstance(op, Relu):

@@ -27,6 +27,7 @@ class ByteTile(Tile):
     FACTS = ("tile", ", the zero point and the clamp", "  int16_t zero;\n  int8_t lo, hi;\n")
 
     shift: int
+    even: bool = False
 
     @classmethod
     def facts(cls, layer: ByteLayer) -> list[str]:
@@ -34,14 +35,15 @@ class ByteTile(Tile):
 
     @classmethod
     def kind(cls, layer: ByteLayer) -> dict[str, Any]:
-        return {**super().kind(layer), "shift": layer.common_shift}
+        return {**super().kind(layer), "shift": layer.common_shift, "even": layer.even}
 
     @classmethod
     def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray[np.int32]:
         return table_of(layer, slice(first, first + count), count)
 
     def special(self) -> list[str]:
-        return ["offset"] if self.shift == EXACT else [f"s{self.shift}"] if self.shift else []
+        exact = ["offset"] if self.shift == EXACT else [f"s{self.shift}"] * (self.shift > 0)
+        return ["even"] * self.even + exact
 
     def held(self) -> list[str]:
         clamp = ["  const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []
@@ -69,4 +71,4 @@ class ByteTile(Tile):
         sums = [f"s{i}{n}" for i in places for n in v]
         m, r = ([f"{letter}{n}" for _ in places for n in v] for letter in "mr")
         at = [f"numbers + {LANES * (3 * self.vectors + 2 * n)}" for _ in places for n in v]
-        return finished(sums, m, r, self.shift, bool(self.clamp), stores, at)
+        return finished(sums, m, r, self.shift, bool(self.clamp), stores, self.even, at)

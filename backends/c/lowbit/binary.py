@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.codes import base_of
-from edgec.backends.c.int8.match import ByteLayer, bias_of, clamp_of, rescaling, signed_byte
+from edgec.backends.c.int8.match import ByteLayer, bias_of, clamp_of, in_64_bits, rescaling, signed_byte
 from edgec.backends.c.vector.layer import fits, weights_of
 from edgec.formats_compressed import Binary
 from edgec.ops import Constant, Conv, Dense, MultiThreshold, Op, Requantize
@@ -69,11 +69,19 @@ def matched(ops: tuple[Op, ...]) -> BitLayer | None:
     rescale = ops[1]
     if not isinstance(rescale, Requantize) or not signed_byte(rescale.format):
         return None
-    scaled, bounds = rescaling(rescale, len(levels)), clamp_of(ops, rescale)
+    scaled, bounds = rescaling(rescale, len(levels), False, True), clamp_of(ops, rescale)
     if scaled is None or bounds is None or np.abs(bias).max() + 2 * op.terms >= WORD:
         return None
-    multiplier, shift, offset = scaled
-    return BitLayer(op, weights, bias, *bounds, 0, multiplier, shift, int(rescale.format.zero_point_array[0]), offset)
+    if (scaled.shift < 1).any() and scaled.offset is None:  # larger sums cannot make up for it
+        shifts = np.broadcast_to(rescale.shift.data.astype(np.int64), len(levels))  # type: ignore[attr-defined]
+        factors = np.broadcast_to(rescale.multiplier.data.astype(np.int64), len(levels))  # type: ignore[attr-defined]
+        scaled = in_64_bits(factors, shifts, np.zeros(len(levels), np.int64))
+        if scaled is None:
+            return None
+    zero = int(rescale.format.zero_point_array[0])
+    return BitLayer(
+        op, weights, bias - scaled.less, *bounds, 0, scaled.multiplier, scaled.shift, zero, offset=scaled.offset
+    )
 
 
 def _with_threshold(op: Conv | Dense, w: NDArray[np.uint8], bias: NDArray, ops: tuple[Op, ...]) -> BitLayer | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import ByteLayer
-from edgec.backends.c.neon.narrow import fits
+from edgec.backends.c.int8.narrow import fits
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,8 @@ class NeonWindow(ByteWindow):
 
     @classmethod
     def of(cls, layer: ByteLayer, advance: int, together: int) -> NeonWindow:
-        return cls(
-            3, advance, layer.window[1][0], together, layer.clamp, layer.common_shift, cls.depth_of(layer.weights)
-        )
+        depth, shift = cls.depth_of(layer.weights), layer.common_shift
+        return cls(3, advance, layer.window[1][0], together, layer.clamp, shift, layer.even, depth)
 
     def special(self) -> str:
         return f"x{self.depth}" + super().special()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.neon.narrow import fits
+from edgec.backends.c.int8.narrow import fits
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.vector.tile import LANES, Tile
 

@@ -13,8 +13,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgec.backends.c.int8.narrow import fits
 from edgec.backends.c.int8.tile import ByteTile
-from edgec.backends.c.neon.narrow import fits
 from edgec.backends.c.vector.tile import LANES, Tile
 
 SUMS = 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.taps import TapTile
 from edgec.backends.c.lowbit.decode import workspace as decoding
 from edgec.backends.c.neon import winograd
 from edgec.backends.c.neon.depthwise import NeonWindow
@@ -22,7 +23,9 @@ from edgec.backends.c.view import View
 def body(layer: ByteLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
-        return depthwise(layer, x, y, constants, base, NeonWindow)
+        if NeonWindow.can(layer, y):
+            return depthwise(layer, x, y, constants, base, NeonWindow)
+        return dense(layer, x, y, constants, base, TapTile)
     if layer.winograd is not None:
         return by_patches(winograd.ByteWinograd.of(layer), layer, x, y, constants, base, work)
     return dense(layer, x, y, constants, base, tile_of(layer, geometry(layer, x, y)[1]), room=f"scratch + {work}")

@@ -48,11 +48,12 @@ class ByteWinograd(Winograd):
     FACTS = ("plane", ", the zero point and the clamp", "  int16_t zero;\n  int8_t lo, hi;\n")
 
     shift: int
+    even: bool
 
     @classmethod
     def of(cls, layer: ByteLayer) -> ByteWinograd:
         common = layer.common_shift
-        return cls(layer.clamp, common + SCALE_BITS if common and common + SCALE_BITS <= 16 else 0)
+        return cls(layer.clamp, common + SCALE_BITS if common and common + SCALE_BITS <= 16 else 0, layer.even)
 
     @classmethod
     def can(cls, layer: Layer) -> bool:
@@ -140,7 +141,7 @@ class ByteWinograd(Winograd):
         ]
 
     def special(self) -> str:
-        return f"_s{self.shift}" * (self.shift > 0)
+        return "_even" * self.even + f"_s{self.shift}" * (self.shift > 0)
 
     def held(self) -> list[str]:
         clamp = ["const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []
@@ -155,4 +156,4 @@ class ByteWinograd(Winograd):
     def finish(self, sums: Sequence[str], stores: Sequence[str]) -> list[str]:
         exact = [f"vmlaq_s32(bias, {name}, inverse)" for name in sums]
         places = [(to, 4) for to in stores]
-        return finished(exact, ["multiplier"] * 4, ["shift"] * 4, self.shift, bool(self.clamp), places)
+        return finished(exact, ["multiplier"] * 4, ["shift"] * 4, self.shift, bool(self.clamp), places, self.even)

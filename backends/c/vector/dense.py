@@ -11,7 +11,7 @@ from edgec.backends.c.constants import Constants
 from edgec.backends.c.lowbit.decode import decoded
 from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
-from edgec.backends.c.vector.place import corner, runs
+from edgec.backends.c.vector.place import corner
 from edgec.backends.c.vector.tile import Block, Tile
 from edgec.backends.c.view import View
 
@@ -50,18 +50,16 @@ def dense(
     are constants, too, unless `stored` says where they lie; those that are stored as codes are decoded to `room`, a
     block of channels at a time."""
     rows, places, row, place, y_row, y_place = geometry(layer, x, y)
-    tap_rows, columns, run = runs(layer)
-    _, _, (dy, dx), _ = layer.window
-    row_step = x.strides[2] * dy if tap_rows > 1 else 0
-    column_step = x.strides[3] * dx if columns > 1 else 0
+    tap_rows, row_step, columns, column_step, run = family.walk(layer, x)
     constants.function(family.FACTS[0], family.struct())
-    groups: dict[tuple[int, type[Tile], int, int], list[Block]] = {}
+    groups: dict[tuple[int, type[Tile], int, bool], list[Block]] = {}
     for block in family.blocks(layer, family.block(places)):
-        groups.setdefault((block.count, block.tile, block.columns, block.run), []).append(block)
+        groups.setdefault((block.count, block.tile, block.parts, block.twice), []).append(block)
     steps = [place, y_place, row, y_row, *family.facts(layer)]
     lines, known_facts = [], {}
-    for (_, tiles, visits, length), group in groups.items():
-        on = column_step if visits == columns else length if length < run else 0
+    for (_, tiles, parts, twice), group in groups.items():
+        visits, length = columns * parts, run if twice else run // parts
+        on = column_step if parts == 1 else 0 if twice else length
         facts = ", ".join(map(str, [tap_rows, row_step, visits, on, *steps]))
         if facts not in known_facts:
             known_facts[facts] = f"t{len(known_facts) or ''}"
@@ -79,13 +77,14 @@ def dense(
         pieces, rest = tiles.pieces(length)
         x_at, y_at = f"{base} + {corner(layer, x)}", f"{to} + {y.offset}"
         first, w_at, n_at = f" + {one.first}" * (one.first > 0), weights, known
+        x_first = f" + {one.x}" * (one.x > 0)
         if len(group) > 1:
             w_at, n_at = f"{weights} + b * {size}", f"{known} + b * {one.numbers.size}"
-            first = f" + {_firsts([b.first for b in group], constants)}"
+            first = _firsts([b.first for b in group], constants)
+            x_first = _firsts([b.x for b in group], constants)
         if numbers:
             n_at = numbers + first
-        if layer.depthwise:  # a channel of results needs that of x
-            x_at += first
+        x_at += first if layer.depthwise else x_first  # a channel of results needs that of x, or those of its group
         calls = []
         if decoding is not None:
             calls, w_at = decoding(w_at)
@@ -105,8 +104,8 @@ def dense(
 
 
 def _firsts(firsts: list[int], constants: Constants) -> str:
-    """The first channel of block b, as an expression: blocks of one kind need not follow each other."""
+    """The first channel of block b, to be added: blocks of one kind need not follow each other."""
     step = firsts[1] - firsts[0]
-    if firsts == list(range(firsts[0], firsts[-1] + 1, step)):
-        return f"b * {step}" + f" + {firsts[0]}" * (firsts[0] > 0)
-    return f"{constants.array(np.array(firsts))}[b]"
+    if firsts != [firsts[0] + step * b for b in range(len(firsts))]:
+        return f" + {constants.array(np.array(firsts))}[b]"
+    return f" + b * {step}" * (step > 0) + f" + {firsts[0]}" * (firsts[0] > 0)

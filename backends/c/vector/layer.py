@@ -40,7 +40,12 @@ class Layer:
 
     @property
     def depthwise(self) -> bool:
-        return isinstance(self.op, Conv) and self.op.groups > 1
+        """Whether every channel of x makes one of the results."""
+        return self.groups > 1 and self.weights.shape[3] == 1 and self.groups == len(self.weights)
+
+    @property
+    def groups(self) -> int:
+        return self.op.groups if isinstance(self.op, Conv) else 1
 
     @property
     def window(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
@@ -96,12 +101,13 @@ def _two(values: tuple[int, ...]) -> tuple[int, int]:
     return values[0], values[1]
 
 
-def fits(op: Conv | Dense) -> bool:
-    """Whether the loops of vector code can do an op: an image or rows, whose sums are not rounded on the way."""
+def fits(op: Conv | Dense, *, grouped: bool = False) -> bool:
+    """Whether the loops of vector code can do an op: an image or rows, whose sums are not rounded on the way.
+    `grouped`: channels may come in groups of several, too."""
     if op.product is not None or op.acc is not None or op.out is not None:
         return False
     if isinstance(op, Dense):
         return True
     if len(op.x.shape) not in (3, 4) or op.x.shape[0] != 1:
         return False
-    return op.groups == 1 or op.groups == op.x.shape[1] == op.w.shape[0]
+    return grouped or op.groups == 1 or op.groups == op.x.shape[1] == op.w.shape[0]

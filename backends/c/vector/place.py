@@ -26,7 +26,8 @@ def runs(layer: Layer) -> tuple[int, int, int]:
     if layer.depthwise:
         return kh, kw, layer.LANES
     channels = layer.weights.shape[3]
-    return (kh, 1, kw * channels) if dilation == 1 or kw == 1 else (kh, kw, channels)
+    together = layer.groups == 1 and dilation == 1
+    return (kh, 1, kw * channels) if together or kw == 1 else (kh, kw, channels)
 
 
 def reads_as_it_is(layer: Layer, x: View) -> bool:
@@ -73,8 +74,7 @@ def copied(layer: Layer, x: View, copy: View) -> list[str]:
     lines = []
     if any(copy.buffer.halo):
         lines.append(f"memset(scratch, {layer.pad}, {copy.buffer.bytes});")
-    copying = f"scratch[{loops.index(1, copy.offset)}] = x0[{loops.index(0, x.offset)}];"
-    return lines + loops.write([copying], 0)
+    return lines + loops.copy("scratch", copy.offset, "x0", x.offset, x.buffer.format.dtype.itemsize, 0)
 
 
 def corner(layer: Layer, x: View) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
+from edgec.backends.c.view import View
 
 LANES = 4
 """Output channels of one vector of sums."""
@@ -30,7 +31,7 @@ typedef struct {
 @dataclass(frozen=True, eq=False)
 class Block:
     """Output channels from `first` on, `count` of them in `vectors` vectors: weights as the tile reads them, and
-    `numbers` that it needs for every channel. A row of taps is visited in `columns` runs of `run` elements.
+    `numbers` that it needs for every channel. A run is visited in so many `parts`.
 
     `twice`: weights that a byte cannot hold are the sum of two, which are multiplied one after the other: every run
     is done with the first ones, then with the second ones."""
@@ -41,9 +42,10 @@ class Block:
     weights: NDArray
     numbers: NDArray
     tile: type[Tile]
-    columns: int
-    run: int
-    twice: bool
+    parts: int = 1
+    twice: bool = False
+    x: int = 0
+    """The first channel of x that it takes, where these come in groups."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,14 @@ class Tile:
         raise NotImplementedError
 
     @classmethod
+    def walk(cls, layer: Layer, x: View) -> tuple[int, int, int, int, int]:
+        """Rows and columns of taps that are visited one by one, each with the distance to the next, and the run."""
+        rows, columns, run = runs(layer)
+        _, _, (dy, dx), _ = layer.window
+        row_step = x.strides[2] * dy if rows > 1 else 0
+        return rows, row_step, columns, x.strides[3] * dx if columns > 1 else 0, run
+
+    @classmethod
     def pieces(cls, run: int) -> tuple[int, int]:
         """How many whole pieces a run has, and the rest."""
         raise NotImplementedError
@@ -151,23 +161,24 @@ class Tile:
 
     @classmethod
     def blocks(cls, layer: Layer, vectors: int) -> list[Block]:
-        """All output channels, `vectors` vectors at a time; the rest in as few as it needs."""
-        outputs, block = len(layer.weights), LANES * vectors
-        rows, columns, whole = runs(layer)
-        run = 1 if layer.depthwise else whole
-        w = np.zeros((-(-outputs // block) * block, rows, columns, run), layer.weights.dtype)
-        w[:outputs] = layer.weights.reshape(outputs, rows, columns, run)
+        """All output channels, group by group, `vectors` vectors at a time; the rest in as few as it needs."""
+        groups = 1 if layer.depthwise else layer.groups
+        outputs, block = len(layer.weights) // groups, LANES * vectors
+        rows, columns, run = runs(layer)
+        run = 1 if layer.depthwise else run
+        w = np.zeros((groups, -(-outputs // block) * block, rows, columns, run), layer.weights.dtype)
+        w[:, :outputs] = layer.weights.reshape(groups, outputs, rows, columns, run)
         made = []
-        for first in range(0, outputs, block):
-            count = min(block, outputs - first)
-            n = vectors if cls.FULL else -(-count // LANES)
-            chosen = cls.parts(w[first : first + n * LANES])
-            tile = cls.refined(chosen)
-            numbers = cls.numbers(layer, first, n * LANES)
-            _, visits, length = chosen.shape[1:]
-            twice = visits * length > columns * run
-            length = whole if layer.depthwise else length
-            made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, visits, length, twice))
+        for group in range(groups):
+            for start in range(0, outputs, block):
+                count = min(block, outputs - start)
+                n, first = vectors if cls.FULL else -(-count // LANES), group * outputs + start
+                chosen = cls.parts(w[group, start : start + n * LANES])
+                tile = cls.refined(chosen)
+                numbers = cls.numbers(layer, first, n * LANES)
+                parts, twice = chosen.shape[2] // columns, chosen[0].size > rows * columns * run
+                x = group * layer.weights.shape[3]
+                made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, parts, twice, x))
         return made
 
     @classmethod

@@ -79,7 +79,7 @@ class Winograd:
     @classmethod
     def can(cls, layer: Layer) -> bool:
         """Whether the method can do a layer, and its result is large enough for a patch."""
-        if not isinstance(layer.op, Conv) or layer.depthwise:
+        if not isinstance(layer.op, Conv) or layer.groups > 1:
             return False
         kernel, strides, dilations, _ = layer.window
         outputs, channels = len(layer.weights), layer.weights.shape[3]

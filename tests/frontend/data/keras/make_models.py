@@ -1,6 +1,6 @@
 """Records small models of real Keras and QKeras with inputs and outputs. Not run by the tests; see README.md.
 
-    python make_models.py keras3 | keras2 | qkeras
+    python make_models.py keras3 | keras2 | qkeras [FUNCTION]
 
 Every model is one input and many outputs, one for each layer that is tested, with seeded random weights.
 """
@@ -218,6 +218,45 @@ def nested() -> None:
     record(Sequential(layers), tag("sequential"), (".h5", ".keras"))
 
 
+def recurrent() -> None:
+    x = L.Input((5, 3), name="signal")
+    hard = {"recurrent_activation": "hard_sigmoid"}
+    ys = [
+        L.SimpleRNN(4)(x),
+        L.SimpleRNN(3, activation="relu", return_sequences=True, go_backwards=True, use_bias=False)(x),
+        L.SimpleRNN(3, activation="hard_sigmoid")(x),
+        L.LSTM(4)(x),
+        *L.LSTM(3, return_sequences=True, return_state=True, go_backwards=True, **hard)(x),
+        L.LSTM(2, activation="softsign", use_bias=False)(x),
+        L.GRU(4, reset_after=True)(x),
+        *L.GRU(3, reset_after=False, return_sequences=True, return_state=True)(x),
+        L.GRU(3, reset_after=True, use_bias=False, activation="hard_sigmoid", go_backwards=True, **hard)(x),
+    ]
+    record(Model(x, ys, name="net"), tag("recurrent"), FIRST_SUFFIX)
+    x = L.Input((4, 3), name="signal")
+    sequences = {"return_sequences": True}
+    both = L.Bidirectional(L.LSTM(3, **sequences), name="both")(x)
+    y, h, c = L.LSTM(2, return_state=True, name="encoder")(both)
+    mixed = L.Bidirectional(
+        L.GRU(2, **sequences), backward_layer=L.SimpleRNN(2, go_backwards=True, **sequences), merge_mode="sum"
+    )
+    ys = [
+        y,
+        L.LSTM(2, name="decoder", **sequences)(x, initial_state=[h, c]),
+        L.Bidirectional(L.GRU(2), merge_mode="ave")(x),
+        L.Bidirectional(L.SimpleRNN(2), merge_mode="mul")(x),
+        *L.Bidirectional(L.GRU(2, reset_after=False, **sequences), merge_mode=None)(x),
+        *L.Bidirectional(L.LSTM(2, return_state=True))(x),
+        mixed(x),
+        L.Bidirectional(L.GRU(2, **sequences), name="started")(x, initial_state=[h, c]),
+        L.TimeDistributed(L.Dense(3, activation="tanh"))(both),
+        L.TimeDistributed(L.Conv1D(2, 2, padding="same"))(L.Reshape((4, 3, 2))(both)),
+        L.TimeDistributed(L.LSTM(2))(L.Reshape((4, 3, 2))(both)),
+        L.Dense(2)(L.Dropout(0.5)(both)),
+    ]
+    record(Model(x, ys, name="net"), tag("directions"), (".keras", ".h5") if KIND == "keras3" else FIRST_SUFFIX)
+
+
 def qkeras() -> None:
     import qkeras as q
 
@@ -316,9 +355,12 @@ def qkeras() -> None:
 if __name__ == "__main__":
     if KIND == "qkeras":
         qkeras()
+    elif len(sys.argv) > 2:  # one function alone
+        globals()[sys.argv[2]]()
     else:
         convolutions()
         image()
         sequence()
         vector()
         nested()
+        recurrent()
