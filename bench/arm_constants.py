@@ -50,7 +50,8 @@ def traced(name: str, made: BuildPlan, core: str) -> list[Row]:
 
 def fitted(rows: list[Row]) -> dict[str, float]:
     """One price for each kind, none negative; vector code and portable code share none."""
-    vectors = [row for row in rows if any(kind.startswith(("dot", "neon", "dsp", "mve")) for kind in row[3])]
+    families = ("dot", "matrix", "neon", "dsp", "mve")
+    vectors = [row for row in rows if any(kind.startswith(families) for kind in row[3])]
     return _fitted(vectors) | _fitted([row for row in rows if row not in vectors])
 
 

@@ -124,6 +124,8 @@ def pipeline(target: Target, options: Options) -> tuple[Step, ...]:
             raise EdgecError("E0204", "--cut-float-tail needs a pipeline with integer-io", why=target.passes)
         at = [s.name for s in steps].index("integer-io")
         steps.insert(at + 1, make_step("cut-float-tail", {}))
+    if options.precision == "fp16":
+        steps.append(make_step("to-half", {}))
     if options.numerics != "exact":
         at = next((i for i, s in enumerate(steps) if s.name == "signed-bytes"), len(steps))  # which changes formats
         steps.insert(at, make_step("numerics", {"profile": options.numerics}))
@@ -168,7 +170,7 @@ def backend_options(compiled: Compiled) -> dict[str, Any]:
     """What the backend is told besides graph and target: the target's options under those of the build."""
     told = (
         "mode", "fps", "folding", "weights", "constant_sharing", "low_bits", "clock_mhz", "max_area_kge", "harden",
-        "functions", "winograd",
+        "functions", "winograd", "threads",
     )  # fmt: skip
     chosen = {k: v for k, v in compiled.options.as_dict().items() if k in told}
     if compiled.options.ranking is not None:

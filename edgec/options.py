@@ -34,7 +34,8 @@ class Options:
     `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
     `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
     registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `functions` the
-    precision in which C code computes exp, tanh and the like where no integer depends on them (docs/numerics.md).
+    precision in which C code computes exp, tanh and the like where no integer depends on them (docs/numerics.md),
+    `threads` for how many its large steps are split (docs/c.md), `precision` fp16 turns binary32 into half precision.
     """
 
     name: str | None = None
@@ -61,6 +62,8 @@ class Options:
     harden: str | None = None
     ranking: str | None = None
     functions: str = "single"
+    threads: int | None = None
+    precision: str | None = None
     golden: int = 64
     seed: int = 0
 
@@ -93,6 +96,8 @@ class Options:
         check(self.clock_mhz is None or 0 < self.clock_mhz < 1e5, "clock_mhz", "between 0 and 100000")
         check(self.max_area_kge is None or 0 < self.max_area_kge < math.inf, "max_area_kge", "positive and finite")
         check(1 <= self.golden <= 1_000_000, "golden", "between 1 and 1000000")
+        check(self.threads is None or 1 <= self.threads <= 64, "threads", "between 1 and 64")
+        check(self.precision in (None, "fp16"), "precision", "fp16")
         hardening = parse_hardening(self.harden)
         hardening.check(self.weights == "loaded")
         if hardening.budget is not None and self.ranking is None:

@@ -1,6 +1,7 @@
-"""Re-encodes unsigned tensors of up to 8 bits inside a network as signed ones: the same values, codes 128 less.
+"""Re-encodes unsigned tensors of up to 8 bits, or of 16, inside a network as signed ones: the same values, codes 128 or
+32768 less.
 
-Vector code for processors multiplies signed bytes by signed bytes. Narrower codes move by half of theirs, fixed-point
+Vector code for processors multiplies signed numbers by signed ones. Narrower codes move by half of theirs, fixed-point
 ones get a zero point. Nothing is rounded anew, and the borders of the network keep their formats: a `Requantize` of its
 own, which moves codes only, stands behind an unsigned input, in front of an unsigned output, and in front of an op that
 needs the codes as they were.
@@ -44,11 +45,11 @@ THROUGH = (Relu, Clip, MaxPool, Reshape, Slice, Transpose, Expand, Concat, Pad)
 """Ops whose results are codes of their operands."""
 BY_VALUE = (Conv, Dense, Cast, Requantize, RequantizeFloat, AvgPool, Add, Sub, Mul, Dequantize, MultiThreshold, Lut)
 """Ops that read levels without their zero point, or codes from the lowest on: they take either encoding."""
-BITS = range(2, 9)
+BITS = (*range(2, 9), 16)
 
 
 def apply(graph: Graph, context: Context) -> Graph:
-    """`graph` with signed bytes between its layers."""
+    """`graph` with signed numbers between its layers."""
     signed = _chosen(graph)
     mapping: dict[Op, Op] = {}
     unmoved: dict[Op, Op] = {}
@@ -119,7 +120,7 @@ def _encoded(op: Op, new: Op) -> Op:
     if isinstance(new, MultiThreshold):
         return new.replace(to=fmt)
     if isinstance(new, Constant):
-        codes = (new.data.astype("int16") - _middle(op.format)).astype(fmt.dtype)
+        codes = (new.data.astype("int32") - _middle(op.format)).astype(fmt.dtype)
         return Constant(codes, type=TensorType(fmt, new.shape), loc=new.loc)
     out: Quantizer | None = getattr(new, "out", None)
     if out is None or not isinstance(new, Cast | Requantize | RequantizeFloat | Quantize | AvgPool):
@@ -145,7 +146,7 @@ def _axis(op: Op) -> int:
 
 
 def _unsigned(fmt: Format) -> bool:
-    """Codes of up to 8 bits without a sign, of one scale."""
+    """Codes of up to 8 bits or of 16 without a sign, of one scale."""
     base = fmt.base if isinstance(fmt, Affine) else fmt
     return isinstance(base, Integer | Fixed) and not base.signed_ and base.width in BITS and fmt.axis is None
 

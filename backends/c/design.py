@@ -36,7 +36,8 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
     if problems:
         raise EdgecError.of(problems)
     families = families_of(target.options) if target is not None else ()
-    how = str(options.get("functions") or "single"), str(options.get("winograd") or "auto")
+    functions, winograd = str(options.get("functions") or "single"), str(options.get("winograd") or "auto")
+    how = functions, winograd, int(options.get("threads", 1))
     chosen = choices(graph, name, families, how, target, options.get("low_bits") or "auto")
     schedule = scheduled(graph, name, families, *how, {c.op for c in chosen if c.packed})
     sources = Sources(schedule, name)
@@ -136,6 +137,7 @@ def interface(schedule: Schedule, sources: Sources, model: str, core: str | None
     return {
         "name": sources.name,
         "core": core,
+        "threads": schedule.threads,
         "header": f"include/{sources.name}.h",
         "files": [f"src/{sources.name}.c", f"src/{sources.name}_constants.c"],
         "inputs": [argument(n, v, sources.inputs[n]) for n, v in schedule.inputs.items()],

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edgec import __version__
-from edgec.backends.c import half, single
+from edgec.backends.c import half, parallel, single
 from edgec.backends.c.codes import ctype
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.family import Family
-from edgec.backends.c.schedule import Schedule, Step
+from edgec.backends.c.pieces import LARGE, SHARED, shared
+from edgec.backends.c.schedule import Schedule, Step, weight
 from edgec.backends.c.vector.place import copied as copied_operand
+from edgec.backends.c.vector.place import fill
 from edgec.backends.c.view import Buffer, View
 from edgec.backends.c.writer import Writer, copied
 from edgec.formats import FormatError
@@ -40,6 +42,7 @@ class Function:
     text: str
     arguments: tuple[Buffer, ...]
     scratch: tuple[Buffer, ...] = ()
+    pieces: int = 1
 
 
 def emitter(op: Op) -> Callable[[Writer, Op], list[str]]:
@@ -59,6 +62,9 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
         lines = writer.elementwise() if step.anchor is None else emitter(step.anchor)(writer, step.anchor)
     else:
         lines = []  # nothing to compute
+    count = pieces_count(schedule, step, lines)
+    if count > 1:
+        return in_pieces(schedule, step, constants, prefix, writer, lines, count)
     if guard:
         constants.guard = guard
         if step.layer is not None:
@@ -71,12 +77,47 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
         constants.guard = ""
     written = set(re.findall(r"\w+", "\n".join(lines)))
     lines = [*(f"  (void){x};" for x in writer.names if x not in written), *filled(writer.result), *lines]
-    name = f"{prefix}_{step.name}"
-    layers = ", ".join(dict.fromkeys(n for op in step.ops for n in op.loc))
-    about = comment(f"{layers or step.result.label}: {' '.join(str(o.mnemonic) for o in step.ops)}")
+    name, about = f"{prefix}_{step.name}", summary(step)
     text = "\n".join([about, writer.signature(name, step.scratch is not None) + " {", *lines, "}"])
     room = () if step.scratch is None else (step.scratch,)
     return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers), room)  # type: ignore[arg-type]
+
+
+def summary(step: Step) -> str:
+    """The comment in front of the function of a step."""
+    layers = ", ".join(dict.fromkeys(n for op in step.ops for n in op.loc))
+    return comment(f"{layers or step.result.label}: {' '.join(str(o.mnemonic) for o in step.ops)}")
+
+
+def pieces_count(schedule: Schedule, step: Step, lines: list[str]) -> int:
+    """In how many pieces a step is done whose plain code is `lines`."""
+    if step.pieces is not None:
+        return step.pieces.count
+    plain = step.family is None and (step.anchor is None or isinstance(step.anchor, SHARED))
+    if schedule.threads == 1 or not plain or weight(step) <= LARGE or shared(lines, schedule.threads) is None:
+        return 1
+    return schedule.threads
+
+
+def in_pieces(
+    schedule: Schedule, step: Step, constants: Constants, prefix: str, writer: Writer, lines: list[str], count: int
+) -> Function:
+    """The function of a step whose plain code is `lines`, in `count` pieces."""
+    name = f"{prefix}_{step.name}"
+    guard = constants.guard = "" if step.family is None else f"{prefix.upper()}_{step.family.guard}"
+    body = shared(lines, count) or ["  if (piece == 0) {", *("  " + line for line in lines), "  }"]
+    before = filled(writer.result)
+    if guard:
+        fast = parallel.vector_pieces(schedule, step, constants)
+        body = [f"#if {guard}", *("  " + line for line in fast), "#else", *body, "#endif"]
+        if step.copy is not None:
+            assert step.layer is not None
+            copying = copied_operand(step.layer, schedule.views[step.layer.op.x], step.copy)
+            before += [f"#if {guard}", *("  " + line for line in copying), "#endif"]
+        constants.guard = ""
+    text = parallel.function(name, summary(step), writer, step, count, body, before)
+    room = () if step.scratch is None else (step.scratch,)
+    return Function(name, text.replace("@", f"{prefix}_"), tuple(writer.buffers), room, count)  # type: ignore[arg-type]
 
 
 def vector_body(schedule: Schedule, step: Step, constants: Constants) -> list[str]:
@@ -100,15 +141,14 @@ def filled(y: View) -> list[str]:
     channels, width = y.shape[1], y.shape[-1]
     height, row = (y.shape[2], y.strides[2]) if len(y.shape) == 4 else (1, 0)
     _, left, _, right = y.buffer.halo
-    size = y.buffer.format.dtype.itemsize  # memset counts bytes: a wider code than those of one byte is 0
-    code = y.buffer.fill
-    lines = [f"  memset(y, {code}, {y.offset * size});"] if y.offset else []
+    size, code = y.buffer.format.dtype.itemsize, y.buffer.fill
+    lines = ["  " + fill("y", code, y.offset, size)] if y.offset else []
     gap, start = (left + right) * channels, y.offset + width * channels
     if gap and height > 1:
-        inside = f"    memset(y + {start} + r * {row}, {code}, {gap * size});"
+        inside = "    " + fill(f"y + {start} + r * {row}", code, gap, size)
         lines += [f"  for (int32_t r = 0; r < {height - 1}; r++) {{", inside, "  }"]
     behind = y.offset + (height - 1) * row + width * channels
-    return [*lines, f"  memset(y + {behind}, {code}, {(y.buffer.elements - behind) * size});"]
+    return [*lines, "  " + fill(f"y + {behind}", code, y.buffer.elements - behind, size)]
 
 
 def comment(text: str) -> str:
@@ -160,7 +200,7 @@ class Sources:
         self.schedule, self.name = schedule, name
         self.constants = Constants(name)
         self.functions = [function(schedule, step, self.constants, name) for step in schedule.steps]
-        taken = {"base", "arena"}
+        taken = {"base", "arena", "threads"} if schedule.threads > 1 else {"base", "arena"}
         self.inputs = dict(zip(schedule.inputs, identifiers(list(schedule.inputs), taken), strict=True))
         self.outputs = dict(zip(schedule.outputs, identifiers(list(schedule.outputs), taken), strict=True))
         self.labels: dict[Buffer, str] = {v.buffer: self.inputs[n] for n, v in schedule.inputs.items()}
@@ -214,6 +254,7 @@ class Sources:
             "   it outlives the call. Returns 0, or 1 without doing anything if the arena is null or not aligned. */",
             f"int {self.name}_run({self.parameters()});",
             "",
+            *(self.parallel() if s.threads > 1 else []),
             "#ifdef __cplusplus",
             "}",
             "#endif",
@@ -221,6 +262,17 @@ class Sources:
             f"#endif /* {upper}_H */",
         ]
         return "\n".join(lines) + "\n"
+
+    def parallel(self) -> list[str]:
+        """Declarations for threads."""
+        return [
+            *parallel.TYPE.replace("@", self.name).splitlines(),
+            "",
+            f"/* The same, large steps in up to {self.schedule.threads} pieces each, by `threads` or, if that is null,",
+            "   one after the other. The results do not depend on it. */",
+            f"int {self.entry};",
+            "",
+        ]
 
     def constants_header(self) -> str:
         guard = f"{self.name.upper()}_CONSTANTS_H"
@@ -243,10 +295,13 @@ class Sources:
         ]
         head += [f"#define {self.name.upper()}_TRACE(tensor, data)", "#else"]
         head += [f"void {self.name.upper()}_TRACE(int tensor, const void *data);", "#endif", ""]
-        head += [text.replace("@", f"{self.name}_") for text in (*half.helpers(bodies), *single.helpers(bodies))]
+        helpers = (*half.helpers(bodies, self.name), *single.helpers(bodies))
+        head += [text.replace("@", f"{self.name}_") for text in helpers]
         shared = self.constants.function_lines()
         if shared:
             head += [*self.vector_headers(), *shared]
+        if any(made.pieces > 1 for made in self.functions):
+            head += [*parallel.PIECES.replace("@", self.name).splitlines(), ""]
         run = self.run()
         if "memset(" in bodies or any("memcpy(" in text for text in (bodies, *shared, *run)):
             head[4:4] = ["#include <string.h>"]
@@ -262,7 +317,7 @@ class Sources:
 
     def run(self) -> list[str]:
         s, upper = self.schedule, self.name.upper()
-        lines = [f"int {self.name}_run({self.parameters()}) {{", "  uint8_t *base = (uint8_t *)arena;"]
+        lines = [f"int {self.entry} {{", "  uint8_t *base = (uint8_t *)arena;"]
         lines.append(f"  if (base == 0 || ((uintptr_t)base & {15}u) != 0) {{ return 1; }}")
         passed = [*self.inputs.values(), *self.outputs.values()]
         used = {a.buffer for step in s.steps for op in (*step.reads, *step.results) for a in [s.views[op]]}
@@ -274,7 +329,8 @@ class Sources:
             arguments = [place(b, s, self.labels, const=True) for b in made.arguments]
             targets = [place(s.views[op].buffer, s, self.labels, const=False) for op in step.results]
             room = [place(b, s, self.labels, const=False) for b in made.scratch]
-            lines.append(f"  {made.name}({', '.join([*arguments, *targets, *room])});")
+            pool = ["threads"] * (made.pieces > 1)
+            lines.append(f"  {made.name}({', '.join([*arguments, *targets, *room, *pool])});")
             for op, target in zip(step.results, targets, strict=True):
                 if op in known:
                     lines.append(f"  {upper}_TRACE({probe}, {target});")
@@ -282,7 +338,23 @@ class Sources:
         for k, (source, target) in enumerate(s.copies):
             lines += self._copy(k, source, target)
         lines += ["  return 0;", "}"]
-        return lines
+        if s.threads == 1:
+            return lines
+        if all(made.pieces == 1 for made in self.functions):
+            lines[1:1] = ["  (void)threads;"]
+        return [*lines, "", *self.run_alone()]
+
+    @property
+    def entry(self) -> str:
+        """Name and parameters of the function that runs all steps."""
+        if self.schedule.threads == 1:
+            return f"{self.name}_run({self.parameters()})"
+        return f"{self.name}_run_parallel({self.parameters()}, const {self.name}_threads *threads)"
+
+    def run_alone(self) -> list[str]:
+        """The function without threads."""
+        passed = ", ".join([*self.inputs.values(), *self.outputs.values(), "arena"])
+        return [f"int {self.name}_run({self.parameters()}) {{", f"  return {self.name}_run_parallel({passed}, 0);", "}"]
 
     def _copy(self, k: int, source: View, target: View) -> list[str]:
         kind = ctype(source.buffer.format)

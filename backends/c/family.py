@@ -10,12 +10,17 @@ from typing import Any
 from edgec.backends.c.constants import Constants
 from edgec.backends.c.dot import steps as dot
 from edgec.backends.c.dsp import steps as dsp
+from edgec.backends.c.fp16 import match as fp16_match
+from edgec.backends.c.fp16 import steps as fp16
 from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import matmul as fp32_matmul
 from edgec.backends.c.fp32 import recurrent as fp32_recurrent
 from edgec.backends.c.fp32 import steps as fp32
 from edgec.backends.c.fp32 import transposed as fp32_transposed
+from edgec.backends.c.i8mm import steps as i8mm
 from edgec.backends.c.int8 import match as int8_match
+from edgec.backends.c.int16 import match as int16_match
+from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.lowbit import binary
 from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.mcu import match as mcu_match
@@ -59,6 +64,8 @@ class Family:
 _BYTES = partial(int8_match.matched, even=True, grouped=True, exact=True)
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
+_FML = "defined(__ARM_NEON) && defined(__ARM_FEATURE_FP16_FML)"
+_I8MM = "defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8)"
 _DSP = "defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN)"
 _MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
 _FLOATS = {
@@ -66,11 +73,15 @@ _FLOATS = {
     Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
 }  # fmt: skip
 FAMILIES = (
+    Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace, codes=True),
     Family(("neon",), "NEON", _NEON, _BYTES, neon.body, neon.workspace, neon.orders, codes=True),
     Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),
+    Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace),
+    Family(("fp16fml",), "FML", _FML, fp16.matched_long, fp16.body_long, fp16.workspace, fp16.orders),
+    Family(("neon", "dotprod"), "NEON", _NEON, fp16_match.matched, fp16.body, fp16.workspace, fp16.orders),
     Family(
         ("neon", "dotprod"),
         "NEON",

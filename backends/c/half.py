@@ -1,8 +1,19 @@
-"""binary16 in C99, which has no such type: kept as its bits, computed in binary32."""
+"""binary16 in C99, which has no such type: kept as its bits, computed in binary32.
+
+Arm's compilers have one, `__fp16`, which their processors convert in an instruction: to the same bits, but for NaN."""
 
 from __future__ import annotations
 
+import re
+
+HARDWARE = "defined(__ARM_FP16_FORMAT_IEEE) && defined(__ARM_FP) && (__ARM_FP & 2)"
 FROM_HALF = """\
+static inline float @from_half(uint16_t h) {
+  union { uint16_t u; __fp16 f; } v;
+  v.u = h;
+  return (float)v.f;
+}
+#else
 static inline float @from_half(uint16_t h) {
   const uint32_t sign = (uint32_t)(h >> 15) << 31, e = (h >> 10) & 31u, m = h & 1023u;
   union { uint32_t u; float f; } v;
@@ -14,6 +25,12 @@ static inline float @from_half(uint16_t h) {
 """
 
 TO_HALF = """\
+static inline uint16_t @to_half(float x) {
+  union { uint16_t u; __fp16 f; } v;
+  v.f = (__fp16)x;
+  return v.u;
+}
+#else
 static inline uint16_t @to_half(float x) {
   union { float f; uint32_t u; } v;
   v.f = x;
@@ -35,8 +52,33 @@ static inline float @round_half(float x) { return @from_half(@to_half(x)); }
 """
 
 
-def helpers(code: str) -> list[str]:
-    """The functions that `code` calls, `@` for the prefix of their names; compilers complain about any other."""
-    rounds = "_round_half(" in code
-    wanted = (rounds or "_from_half(" in code, rounds or "_to_half(" in code, rounds)
-    return [text for text, used in zip((FROM_HALF, TO_HALF, ROUND_HALF), wanted, strict=True) if used]
+BESIDE = re.compile(r"(^#if (\w+)$(?:(?!^#endif$).)*?^#else$(.*?)^#endif$)", re.M | re.S)
+"""Plain code behind vector code, as `emit` writes them."""
+
+
+def helpers(code: str, name: str) -> list[str]:
+    """The functions of the model `name` that `code` calls, `@` for the prefix of their names; compilers complain about
+    any other, so that those of plain code stand where there is no vector code beside it."""
+    choice = f"#if {HARDWARE} && !defined({name.upper()}_PORTABLE)\n"
+    rounds = _callers(code, "round_half")
+    found = []
+    for text, callers in (
+        (f"{choice}{FROM_HALF}#endif\n", _callers(code, "from_half") + rounds),
+        (f"{choice}{TO_HALF}#endif\n", _callers(code, "to_half") + rounds),
+        (ROUND_HALF, rounds),
+    ):
+        if "" in callers:
+            found.append(text)
+        elif callers:
+            condition = " || ".join(f"!{guard}" for guard in dict.fromkeys(callers))
+            found.append(f"#if {condition}\n{text}#endif\n")
+    return found
+
+
+def _callers(code: str, function: str) -> list[str]:
+    """The macros without which calls of a function are compiled, "" for calls that always are."""
+    guards, rest, call = [], code, f"_{function}("
+    for whole, guard, plain in BESIDE.findall(code):
+        rest = rest.replace(whole, "")
+        guards += [guard] * (call in plain)
+    return guards + [""] * (call in rest)

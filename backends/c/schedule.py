@@ -17,10 +17,12 @@ from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.backends.c.lowbit.decode import book_of
 from edgec.backends.c.mac_weights import codes_of
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
+from edgec.backends.c.pieces import LARGE, Pieces, part, pieces_of
 from edgec.backends.c.single import without_integers
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.order import room_of
 from edgec.backends.c.vector.place import reads_as_it_is, scratch, suits
+from edgec.backends.c.vector.winograd import SIDE
 from edgec.backends.c.view import MOVES, SLACK, Buffer, View, before, channels_last, dense, image, moved
 from edgec.formats import F16, F32, TensorType, TupleType
 from edgec.graph import Graph
@@ -84,7 +86,7 @@ WITH_EPILOGUE = (
 SPATIAL = (Conv, ConvTranspose, MaxPool, AvgPool)
 """Ops whose results lie channels last."""
 RECURRENT = (Rnn, Gru, Lstm)
-VECTORS = (np.int8, np.float32)
+VECTORS = (np.int8, np.int16, np.float16, np.float32)
 """Types of tensors that vector code reads."""
 
 
@@ -111,6 +113,9 @@ class Step:
     work: int = 0
     codes: Codebook | None = None
     """How portable code finds the weights of the anchor, where they are not stored as they are."""
+    pieces: Pieces | None = None
+    """How vector code does the step in pieces, each with `room` bytes of the memory behind byte `work`."""
+    room: int = 0
 
     def __post_init__(self) -> None:
         self.results = self.results or self.ops[-1:]
@@ -143,6 +148,7 @@ class Schedule:
     copies: tuple[tuple[View, View], ...] = ()
     single: frozenset[Op] = frozenset()
     """Ops whose functions may be computed in single precision."""
+    threads: int = 1
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -193,12 +199,13 @@ def scheduled(
     families: Sequence[Family] = (),
     functions: str = "single",
     winograd: str = "auto",
+    threads: int = 1,
     packed: Collection[Op] = (),
 ) -> Schedule:
     """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
     precision of exp, tanh and the like where only floats depend on them, `winograd` one of `edgec.options.WINOGRAD`.
-    Weights of the layers `packed` are stored as codes, in plain C where the family that would do them cannot read
-    these."""
+    Large layers are done in pieces for `threads`. Weights of the layers `packed` are stored as codes, in plain C where
+    the family that would do them cannot read these."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -210,10 +217,11 @@ def scheduled(
     direct = _direct(graph, outputs)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
-    for last, (family, layer) in list(chosen.items()):
-        if layer.op in packed and family.codes:
-            chosen[last] = family, replace(layer, codes=book_of(layer))
-        elif layer.op in packed:
+    for last in [last for last, (_, layer) in chosen.items() if layer.op in packed]:
+        coded = matched([family for family in families if family.codes], groups[last])
+        if coded is not None:
+            chosen[last] = coded[0], replace(coded[1], codes=book_of(coded[1]))
+        else:
             del chosen[last]
     chosen = sized(chosen, winograd, room_of(graph, len(groups)))
     halos = _halos(layer for _, layer in chosen.values())
@@ -247,7 +255,7 @@ def scheduled(
             buffer = Buffer(f"t{len(steps)}", "arena", op.format, room(op.type, bool(families)))
             views[op] = View(buffer, op.shape, dense(op.shape, layout(step, views)))
         if op in chosen and suits(chosen[op][1], views[op]):
-            _vectorised(step, *chosen[op], views)
+            _vectorised(step, *chosen[op], views, threads)
         elif (family := other(families, ops)) is not None:
             module = family.others[type(ops[0])]
             if module.suits(ops, views[op]):
@@ -259,7 +267,7 @@ def scheduled(
     copies = tuple((view, output) for view, output in pairs if view.buffer is not output.buffer)
     memory = planned(steps, views, copies)
     single = frozenset(without_integers(graph) if functions == "single" else ())
-    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, single)
+    return Schedule(graph, tuple(steps), views, memory, inputs, outputs, copies, single, threads)
 
 
 def _direct(graph: Graph, outputs: Mapping[str, View]) -> dict[Op, View]:
@@ -283,7 +291,7 @@ def _writes(step: Step, view: View, layer: Layer | None) -> bool:
     return view.row_major or step.anchor is None or isinstance(step.anchor, SPATIAL)
 
 
-def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View]) -> None:
+def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View], threads: int) -> None:
     """Let vector code do a step, with the memory that it needs."""
     if family.packs and layer.image(views[layer.op.x]) is None:
         return
@@ -293,12 +301,30 @@ def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View])
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
     y = layer.image(views[step.result])
-    work = family.workspace(layer, y) if y is not None else 0
+    assert y is not None  # `suits`
+    if threads > 1 and weight(step) > LARGE and family.header == "arm_neon.h":  # Cortex-M runs one
+        step.pieces = pieces_of(layer, y, threads, SIDE if layer.winograd is not None else 1)  # whole patches
+    if step.pieces is None:
+        work = family.workspace(layer, y)
+    else:
+        most = max(family.workspace(*part(step.pieces, k, layer, y)) for k in range(step.pieces.count))
+        step.room = -(-most // ALIGNMENT) * ALIGNMENT
+        work = step.room * step.pieces.count
     if work:
         fmt = layer.op.x.format
         step.scratch = Buffer("scratch", "arena", fmt, -(-(step.work + work) // fmt.dtype.itemsize))
     elif step.copy is not None:
         step.scratch = step.copy.buffer
+
+
+def weight(step: Step) -> float:
+    """Instructions that a step takes, roughly."""
+    anchor = step.anchor
+    if isinstance(anchor, Conv | Dense):
+        return anchor.tensor.size * anchor.terms / (8 if step.layer is not None else 1)
+    if isinstance(anchor, MatMul):
+        return anchor.tensor.size * anchor.x.shape[-1]
+    return 4.0 * max((op.tensor.size for op in (*step.results, *step.reads)), default=0)
 
 
 def room(kind: TensorType, vector: bool) -> int:

@@ -57,7 +57,7 @@ void {name}_trace(int tensor, const void *data) {{
 }}
 #endif
 
-int main(int argc, char **argv) {{
+{backwards}int main(int argc, char **argv) {{
   FILE *in = argc > 2 ? fopen(argv[1], "rb") : 0;
   FILE *out = argc > 2 ? fopen(argv[2], "wb") : 0;
   if (in == 0 || out == 0) {{
@@ -79,7 +79,7 @@ int main(int argc, char **argv) {{
 #else
     edgec_region();
 #endif
-    const int wrong = {name}_run({arguments}, arena);
+    const int wrong = {name}_run{arguments};
 #if !defined({upper}_STEPS)
     edgec_region();
 #endif
@@ -96,6 +96,17 @@ int main(int argc, char **argv) {{
   printf("%ld frames\\n", frames);
   return 0;
 }}
+"""
+
+BACKWARDS = """\
+/* Pieces of steps may run in any order. */
+static void run_backwards(void *pool, int32_t count, void (*piece)(void *, int32_t), void *context) {
+  (void)pool;
+  while (count-- > 0) { piece(context, count); }
+}
+
+static const @_threads backwards = {run_backwards, 0};
+
 """
 
 
@@ -133,6 +144,8 @@ def main_source(interface: Mapping[str, Any]) -> str:
     passed = [f"in_{a['argument']}" for a in interface["inputs"]] + [
         f"out_{a['argument']}" for a in interface["outputs"]
     ]
+    given = ", ".join([*passed, "arena"])
+    split = interface.get("threads", 1) > 1
     sizes = [str(p["elements"] * np.dtype(p["dtype"]).itemsize) for p in interface["probes"]] or ["0"]
     return MAIN.format(
         name=name,
@@ -141,7 +154,8 @@ def main_source(interface: Mapping[str, Any]) -> str:
         bytes=", ".join(sizes),
         reads="\n".join(reads),
         writes="\n".join(writes),
-        arguments=", ".join(passed),
+        arguments=f"_parallel({given}, &backwards)" if split else f"({given})",
+        backwards=BACKWARDS.replace("@", name) if split else "",
     )
 
 

@@ -13,14 +13,20 @@ from collections import Counter
 
 from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.tiles import DotTile
+from edgec.backends.c.fp16.long import LongTile
+from edgec.backends.c.fp16.match import HalfLayer
 from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32.depthwise import FloatWindow
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
+from edgec.backends.c.i8mm.tile import MatrixTile
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
 from edgec.backends.c.int8.taps import TapTile as ByteTaps
+from edgec.backends.c.int16 import steps as int16
+from edgec.backends.c.int16.match import WordLayer
+from edgec.backends.c.int16.wide import WideTile
 from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.lowbit.binary import BitLayer
 from edgec.backends.c.lowbit.decode import decoded_vectors
@@ -29,11 +35,11 @@ from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.single import EXPONENTIALS
-from edgec.backends.c.vector.dense import geometry, split
+from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.depthwise import firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
-from edgec.backends.c.vector.tile import LANES
+from edgec.backends.c.vector.tile import LANES, split
 from edgec.backends.c.view import View
 from edgec.formats import F32, TensorType
 from edgec.ops import (
@@ -192,15 +198,21 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     else:
         x = layer.image(x)
     assert x is not None and y is not None
+    assert step.family is not None
     if isinstance(layer, FloatLayer):
-        _floats(found, layer, x, y)
+        _floats(found, layer, x, y, step.family.guard == "FML")
         return
     if isinstance(layer, BitLayer):
         _bits(found, layer, x, y)
         return
-    assert isinstance(layer, ByteLayer) and step.family is not None
+    if isinstance(layer, WordLayer):
+        _words(found, layer, x, y)
+        return
+    assert isinstance(layer, ByteLayer)
     dot = step.family.guard == "DOT"
-    if step.family.guard == "DSP":
+    if step.family.guard == "I8MM":
+        _matrices(found, layer, x, y)
+    elif step.family.guard == "DSP":
         mcu.dsp(found, layer, x, y)
     elif step.family.guard == "MVE":
         mcu.mve(found, layer, x, y)
@@ -214,8 +226,11 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
         _neon(found, layer, x, y)
 
 
-def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
-    """Multiply-adds of binary32, and what loads and stores around them."""
+def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool) -> None:
+    """Multiply-adds of binary32, and what loads and stores around them; conversions of halves, which `long` products do
+    without, count as loads and stores."""
+    halves = isinstance(layer, HalfLayer)
+    store = 2 if halves else 1
     if layer.depthwise and FloatWindow.can(layer):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
         blocks = len(firsts(len(layer.weights), FloatWindow.BLOCK))
@@ -224,8 +239,8 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
         found["float"] += blocks * places * window.rows * window.columns
         for together, count in split(y.shape[2], FloatWindow.most_rows(layer)):
             rows = window.rows + window.down * (together - 1)
-            found["float_load"] += blocks * count * rows * window.advance * places // y.shape[2]
-        found["float_store"] += blocks * places
+            found["float_load"] += store * blocks * count * rows * window.advance * places // y.shape[2]
+        found["float_store"] += store * blocks * places
         found["float_call"] += blocks
     elif layer.winograd is not None:
         found["float_winograd"] += round(layer.winograd.instructions)
@@ -234,20 +249,43 @@ def _floats(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
             found["float"] += layer.weights.size // 2
             found["float_load"] += layer.weights.size // 8
             found["float_store"] += layer.weights.size // 4
-        _float_tiles(found, layer, x, y)
+        _float_tiles(found, layer, x, y, long)
 
 
-def _float_tiles(found: Counter[str], layer: FloatLayer, x: View, y: View) -> None:
+def _float_tiles(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool = False) -> None:
+    halves = isinstance(layer, HalfLayer)
+    numbers_at_once = (8 if long else 2) if halves else 4  # of a place, by one load or conversion
+    vectors_at_once = (2 if long else 2 / 3) if halves else 1
+    store = 2 if halves else 1
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
-    tile: type[FloatTile] = TapTile if layer.depthwise else FloatTile
+    tile: type[FloatTile] = TapTile if layer.depthwise else LongTile if long else FloatTile
     numbers = tap_rows * columns * (1 if layer.depthwise else run)
     for block in tile.blocks(layer, tile.block(places)):
         for count, n in split(places, tile.most_places(run, block.vectors)):
             tiles = rows * n
+            of_x = count * store if layer.depthwise else -(-count // numbers_at_once)
             found["float"] += tiles * numbers * count * block.vectors
-            found["float_load"] += tiles * numbers * (block.vectors + (count if layer.depthwise else -(-count // 4)))
-            found["float_store"] += tiles * count * block.vectors
+            found["float_load"] += round(tiles * numbers * (block.vectors / vectors_at_once + of_x))
+            found["float_store"] += store * tiles * count * block.vectors
+            found["float_call"] += rows
+            found["float_tile"] += tiles * (1 + tap_rows * columns)
+
+
+def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
+    """SMLAL multiplies and adds four numbers of 16 bits, as FMLA does of binary32, and is counted as such."""
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    tile = int16.tile_of(layer)
+    numbers = tap_rows * columns * (1 if layer.depthwise else run)
+    for block in tile.blocks(layer, tile.block(places)):
+        for count, n in split(places, tile.most_places(run, block.vectors)):
+            tiles = rows * n
+            of_x = count if layer.depthwise else -(-count // 8)
+            wider = 2 / block.tile.TOGETHER if issubclass(block.tile, WideTile) else 0  # additions in 64 bits
+            found["float"] += round(tiles * numbers * count * block.vectors * (1 + wider))
+            found["float_load"] += tiles * numbers * (-(-block.vectors // 2) + of_x)
+            found["float_store"] += tiles * count * block.vectors * ((7 if layer.clamp else 5) + (8 if wider else 0))
             found["float_call"] += rows
             found["float_tile"] += tiles * (1 + tap_rows * columns)
 
@@ -391,6 +429,21 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["dot_turn"] += tiles * taps * (run // 16 // whole if whole else 0)
             found["dot_run"] += tiles * taps
             found["dot_tile"] += tiles
+
+
+def _matrices(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+    rows, places, *_ = geometry(layer, x, y)
+    tap_rows, columns, run = runs(layer)
+    taps, words = tap_rows * columns, -(-run // 8)
+    for block in MatrixTile.blocks(layer, MatrixTile.block(places)):
+        for count, n in MatrixTile.split(places, run, block.vectors):
+            tiles, pairs = rows * n, -(-count // 2)
+            found["matrix"] += tiles * taps * words * pairs * 2 * block.vectors
+            found["matrix_load"] += tiles * taps * words * (2 * pairs + 2 * block.vectors)
+            found["matrix_rescale"] += tiles * pairs * (2 * _rescaling(layer, block.vectors) + 2)
+            found["matrix_run"] += tiles * taps
+            found["matrix_tile"] += tiles
+            found["dot_call"] += rows
 
 
 def _rescaling(layer: ByteLayer, vectors: int) -> int:

@@ -79,6 +79,9 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--compress", metavar="FILE", help="Recipe of weight formats per layer (TOML)."),
         click.option("--calibration", metavar="FILE", help="Real input values (.npz, .npy) for quantisation."),
         click.option("--input-format", metavar="FORMAT", help="Format of float inputs that the model leaves open."),
+        click.option(
+            "--precision", type=click.Choice(["fp16"]), help="Turn binary32 into half precision. [the model's]"
+        ),
         click.option("--strip-softmax", is_flag=True, default=None, help="Leave out a final softmax."),
         click.option("--cut-float-tail", is_flag=True, default=None, help="Leave a floating-point end to the host."),
         click.option("--passes", metavar="PIPELINE", help="Replace the whole pipeline."),
@@ -108,6 +111,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["single", "double"]),
             help="C code: precision of exp, tanh and the like where no integer depends on them. [single]",
         ),
+        click.option("--threads", type=int, help="C code: large steps in pieces for this many threads. [1]"),
         click.option("--name", help="Prefix of modules and symbols. [the model's name]"),
         click.option("--seed", type=int, help="Seed of everything random. [0]"),
         click.option("--config", metavar="FILE", help="TOML file with a [build] table; flags win."),

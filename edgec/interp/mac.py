@@ -67,11 +67,17 @@ def _finish(op: Dense | Conv, total: np.ndarray, frac: int | None, bias: np.ndar
     return op.format.codes_of_levels(total)
 
 
+def _wide(x: np.ndarray) -> np.ndarray:
+    """Halves as binary32, in which their sums of products are; these are rounded once."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
 @evaluates(Dense)
 def dense(op: Dense, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
     if op.format.is_float:
+        x, w, b = _wide(x), _wide(w), None if b is None else _wide(b)
         y = np.matmul(x, w[0].T if w.shape[0] == 1 else np.swapaxes(w, -1, -2))
-        return y if b is None else y + align(b, len(op.shape))
+        return (y if b is None else y + align(b, len(op.shape))).astype(op.format.dtype)
     levels_x = frame_levels(x, op.x)
     levels_w = frame_levels(w, op.w)
     if w.shape[0] != 1:
@@ -99,9 +105,8 @@ def conv(op: Conv, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) ->
         raise op.error("weights that change from frame to frame are not supported")
     frames, rank = x.shape[0], len(op.x.shape) - 2
     is_float = op.format.is_float
-    if op.format.dtype == np.float16 and is_float:  # sums in binary32, rounded once
-        x, w = x.astype(np.float32), w.astype(np.float32)
-        b = None if b is None else b.astype(np.float32)
+    if is_float:
+        x, w, b = _wide(x), _wide(w), None if b is None else _wide(b)
     levels = x if is_float else frame_levels(x, op.x)
     batch = levels.reshape(-1, *op.x.shape[1:])
     weights = w[0] if is_float else frame_levels(w, op.w)[0]
@@ -154,6 +159,7 @@ def _depthwise(op: Conv, patches: np.ndarray, weights: np.ndarray) -> tuple[np.n
 @evaluates(ConvTranspose)
 def conv_transpose(op: ConvTranspose, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
     rank = len(op.x.shape) - 2
+    x, w, b = _wide(x), _wide(w), None if b is None else _wide(b)
     batch = x.reshape(-1, *op.x.shape[1:])
     weights, groups = w[0], op.groups
     channels, out_per_group = op.w.shape[0] // groups, op.w.shape[1]
@@ -176,7 +182,7 @@ def conv_transpose(op: ConvTranspose, x: np.ndarray, w: np.ndarray, b: np.ndarra
             total[(slice(None), slice(g * out_per_group, (g + 1) * out_per_group), *place)] += spread
     crop = tuple(slice(op.pads[i], full[i] - op.pads[i + rank]) for i in range(rank))
     y = total[(slice(None), slice(None), *crop)].reshape(x.shape[0], *op.shape)
-    return y if b is None else y + b.reshape((1, 1, -1) + (1,) * rank)
+    return (y if b is None else y + b.reshape((1, 1, -1) + (1,) * rank)).astype(op.format.dtype)
 
 
 @evaluates(MatMul)

@@ -1,8 +1,9 @@
 """The cores that can be compiled for and run, as data.
 
-The A cores from A55 on are Armv8.2-A with half precision and dot products, none with i8mm. QEMU 7.2 models one of them,
-Cortex-A76, which runs the code of all four: counts are architectural, they depend on the instructions and not on the
-core. Sources: GCC 12 and LLVM manuals for `-mcpu`; `qemu-aarch64 -cpu help`, `qemu-system-arm -machine help`.
+The A cores from A55 to X1 are Armv8.2-A with half precision and dot products, none with i8mm. QEMU 7.2 models one of
+them, Cortex-A76, which runs the code of all four: counts are architectural, they depend on the instructions and not on
+the core. A510 and A710 are Armv9-A with i8mm, and vectors of 128 bits in SVE. Sources: GCC 12 and LLVM
+manuals for `-mcpu`; `qemu-aarch64 -cpu help`, `qemu-system-arm -machine help`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Core:
         return self.name.replace("-", "_") + self.features
 
 
+ARMV9 = "max,sme=off,sve128=on"
+"""QEMU's model of everything: with the vectors of these cores, and without what they have not."""
 CORES = {
     core.name: core
     for core in (
@@ -50,6 +53,8 @@ CORES = {
         Core("cortex-a76", "cortex-a76"),
         Core("cortex-a78", "cortex-a76"),
         Core("cortex-x1", "cortex-a76"),
+        Core("cortex-a510", ARMV9),
+        Core("cortex-a710", ARMV9),
         Core("cortex-m4", "mps2-an386", 4 << 20, 4 << 20),
         Core("cortex-m7", "mps2-an500", 4 << 20, 4 << 20),
         Core("cortex-m55", "mps3-an547", 512 << 10, 512 << 10, features="+mve_fp"),

@@ -31,13 +31,16 @@ PIPELINES = {
     "cortex-a76": (A64, "neoverse-n1"),
     "cortex-a78": (A64, "neoverse-n1"),
     "cortex-x1": (A64, "neoverse-v1"),
+    "cortex-a510": (A64, "cortex-a510"),
+    "cortex-a710": (A64, "neoverse-n2"),
     "cortex-m4": (V7EM, "cortex-m4"),
     "cortex-m7": (V7EM, "cortex-m7"),
     "cortex-m55": (V81M, "cortex-m55"),
 }
 """LLVM's target and processor by core. Its own model of the A53 does not forward accumulators, which makes chains of
 multiply-accumulates two to three times too slow; its A76, A78 and X1 are the A57. Neoverse N1 is an A76, which the A78
-resembles, and Neoverse V1 an X1 with SVE. Code for the M4 is only disassembled: `timings` has its cycles."""
+resembles, and Neoverse V1 an X1 with SVE. Neoverse N2 is an A710. Code for the M4 is only disassembled: `timings` has
+its cycles."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Vector code for 64-bit Arm cores against the interpreter: both families of instructions, layer by layer, under QEMU.
+"""Vector code for 64-bit Arm cores against the interpreter: all families of instructions, layer by layer, under QEMU.
 
 A program has many layers, each of which is an output too: one compiler run and one emulated program for all of them.
 """
@@ -31,8 +31,12 @@ from edgec.target import load_target
 sys.path.insert(0, str(Path(__file__).parents[1] / "hw"))
 from hw_support import need
 
-DOT, NEON = "cortex-a76", "cortex-a53"
-KERNELS = {DOT: {"dot", "depthwise"}, NEON: {"pair", "deep", "lane", "winograd", "depthwise"}}
+DOT, NEON, I8MM = "cortex-a76", "cortex-a53", "cortex-a710"
+KERNELS = {
+    DOT: {"dot", "depthwise"},
+    NEON: {"pair", "deep", "lane", "winograd", "depthwise"},
+    I8MM: {"matrix", "dot", "depthwise"},
+}
 """The inner loops of a family."""
 
 
@@ -120,7 +124,7 @@ def verify(graph: Graph, core: str, compiler: str = "gcc", policy: str = "auto",
 def kernels(made: BuildPlan) -> set[str]:
     """The inner loops that steps call."""
     text = made.files["src/t.c"].decode()
-    return set(re.findall(r"\bt_(dot|pair|deep|lane|winograd|depthwise)_[a-z0-9_]+\(", text))
+    return set(re.findall(r"\bt_(matrix|dot|pair|deep|lane|winograd|depthwise)_[a-z0-9_]+\(", text))
 
 
 def steps(made: BuildPlan) -> tuple[int, int]:
@@ -165,7 +169,7 @@ def drawn_layers(seed: int, count: int) -> Graph:
     return graph_of(*outputs)
 
 
-@pytest.mark.parametrize("core", [DOT, NEON])
+@pytest.mark.parametrize("core", [DOT, NEON, I8MM])
 @pytest.mark.parametrize("seed", range(3))
 def test_drawn_layers(core: str, seed: int) -> None:
     made = verify(drawn_layers(seed, 16), core)
@@ -196,7 +200,7 @@ def every_kernel() -> Graph:
     return graph_of(*map(channels_last, outputs))
 
 
-@pytest.mark.parametrize("core", [DOT, NEON])
+@pytest.mark.parametrize("core", [DOT, NEON, I8MM])
 def test_every_kernel(core: str) -> None:
     made = verify(every_kernel(), core)
     assert kernels(made) == KERNELS[core]
@@ -211,6 +215,7 @@ def test_every_kernel(core: str) -> None:
 def test_clang_and_the_portable_code_say_the_same() -> None:
     verify(every_kernel(), NEON, "zig", linker="gcc")
     verify(every_kernel(), NEON, flags=("-DT_PORTABLE",))
+    verify(every_kernel(), I8MM, "zig", linker="gcc")
 
 
 def of_any_size() -> Graph:
@@ -284,8 +289,22 @@ def small_networks() -> Graph:
     return graph_of(*map(channels_last, residual), separable, x)
 
 
-@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a72", "cortex-a76"])
+@pytest.mark.parametrize("core", ["cortex-a53", "cortex-a72", "cortex-a76", "cortex-a510"])
 def test_small_networks(core: str) -> None:
     made = verify(small_networks(), core)
     found, fast = steps(made)
     assert found == fast > 10
+
+
+def test_matrix_products_of_every_width() -> None:
+    """Tiles of all sizes: rows of one to fourteen places, one to sixteen channels, runs of five to 40 bytes."""
+    rng = np.random.default_rng(21)
+    outputs: list[Op] = []
+    for width in range(2, 15):
+        channels, depth = int(rng.integers(1, 17)), int(rng.integers(5, 41))
+        x = inp(byte(int(rng.integers(-128, 128))), 1, depth, 2, width, name=f"x{width}")
+        kind, own = str(rng.choice(["any", "largest", "usual"])), bool(width % 2)
+        # a kernel of two columns leaves gaps between rows of results
+        outputs.append(conv(rng, x, channels, (1, 1 + width % 2), kind=kind, own=own, clamp="clip" * (width % 3 == 0)))
+    made = verify(graph_of(*map(channels_last, outputs)), I8MM)
+    assert kernels(made) == {"matrix"} and steps(made) == (13, 13)

@@ -17,7 +17,7 @@ from c_support import const, graph_of, inp
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan
 from edgec.comparison import first_difference, reference
-from edgec.formats import F32, Affine, Integer, Quantizer
+from edgec.formats import F32, Affine, Format, Integer, Quantizer
 from edgec.graph import Graph
 from edgec.hw.sim.c_program import run_plan
 from edgec.interp import random_frames
@@ -45,13 +45,13 @@ def conv(
     """A convolution with drawn weights; results are about as large as operands."""
     shape = (outputs, x.shape[1] // options.get("groups", 1), *kernel)
     w = rng.standard_normal(shape) / np.prod(shape[1:]) ** 0.5
-    b = const(F32, rng.standard_normal(outputs)) if bias else None
-    return clamped(Conv(x, const(F32, w), b, **options), clamp)
+    b = const(x.format, rng.standard_normal(outputs)) if bias else None
+    return clamped(Conv(x, const(x.format, w), b, **options), clamp)
 
 
 def dense(rng: np.random.Generator, x: Op, outputs: int, clamp: str = "") -> Op:
     w = rng.standard_normal((outputs, x.shape[-1])) / x.shape[-1] ** 0.5
-    return clamped(Dense(x, const(F32, w), const(F32, rng.standard_normal(outputs))), clamp)
+    return clamped(Dense(x, const(x.format, w), const(x.format, rng.standard_normal(outputs))), clamp)
 
 
 def channels_last(op: Op) -> Op:
@@ -80,13 +80,13 @@ def steps(made: BuildPlan) -> tuple[int, int]:
     return len(bodies), sum("#if T_" in body for body in bodies)
 
 
-def drawn_layers(seed: int, count: int) -> Graph:
+def drawn_layers(seed: int, count: int, fmt: Format = F32) -> Graph:
     """Layers of all kinds on three inputs and, by chance, behind each other."""
     rng = np.random.default_rng(seed)
     images: list[Op] = [
-        inp(F32, 1, int(rng.integers(1, 25)), *map(int, rng.integers(7, 14, 2)), name=f"x{k}") for k in range(3)
+        inp(fmt, 1, int(rng.integers(1, 25)), *map(int, rng.integers(7, 14, 2)), name=f"x{k}") for k in range(3)
     ]
-    row: Op = inp(F32, 1, int(rng.integers(1, 150)), name="row")
+    row: Op = inp(fmt, 1, int(rng.integers(1, 150)), name="row")
     outputs: list[Op] = []
     for _ in range(count):
         clamp = str(rng.choice(["", "relu", "clip", "relu high"]))
@@ -115,11 +115,11 @@ def test_drawn_layers(seed: int) -> None:
     assert steps(made) == (24, 24)
 
 
-def every_kernel() -> Graph:
+def every_kernel(fmt: Format = F32) -> Graph:
     """Layers that each inner loop does."""
     rng = np.random.default_rng(11)
-    image, wide = inp(F32, 1, 3, 11, 13, name="image"), inp(F32, 1, 32, 10, 9, name="wide")
-    row, narrow = inp(F32, 1, 70, name="row"), inp(F32, 1, 6, 9, 8, name="narrow")
+    image, wide = inp(fmt, 1, 3, 11, 13, name="image"), inp(fmt, 1, 32, 10, 9, name="wide")
+    row, narrow = inp(fmt, 1, 70, name="row"), inp(fmt, 1, 6, 9, 8, name="narrow")
     same: dict[str, Any] = {"pads": (1, 1, 1, 1)}
     outputs = [
         conv(rng, image, 24, (3, 3), strides=(2, 2), pads=(0, 0, 1, 1), clamp="relu"),

@@ -236,6 +236,14 @@ def test_example_on_this_machine(tmp_path: Path, edgec_program: Path) -> None:
     assert "edgec" not in sh(*words).replace(str(edgec_program.parent), "")  # nothing is left to do
 
 
+def test_example_of_threads(tmp_path: Path, edgec_program: Path) -> None:
+    """make gives the program of the example's page; tests of threads run it with a model that is in pieces."""
+    need("make")
+    sh("make", "-C", EXAMPLES / "c_threads", f"EDGEC={edgec_program}", f"OUT={tmp_path}")
+    for threads in ("1", "4"):
+        assert sh(tmp_path / "app", threads) == f"10 frames in {threads} threads, 0 wrong\n"
+
+
 def test_example_on_a_cortex_m(tmp_path: Path, edgec_program: Path) -> None:
     need("arm-none-eabi-gcc", "qemu-system-arm")
     options = [f"-Dedgec_DIR={CMAKE_DIR}", f"-DEDGEC_EXECUTABLE={edgec_program}"]

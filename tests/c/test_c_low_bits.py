@@ -82,10 +82,12 @@ def layers(fmt: Format, seed: int = 4) -> Graph:
     return graph_of(*map(arm.channels_last, outputs))
 
 
-def verify(graph: Graph, core: str, want: str = "size", compiler: str = "gcc", **options: Any) -> BuildPlan:
+def verify(
+    graph: Graph, core: str, want: str = "size", compiler: str = "gcc", threads: int = 1, **options: Any
+) -> BuildPlan:
     """Every layer and output must be what the interpreter computes."""
     arm.need("aarch64-linux-gnu-gcc", "qemu-aarch64", *(["zig"] if compiler == "zig" else []))
-    made = plan(graph, load_target(core), {"name": "t", "low_bits": want})
+    made = plan(graph, load_target(core), {"name": "t", "low_bits": want, "threads": threads})
     frames = arm.frames_of(graph, 7)
     result = run_plan(made, frames, core=core, compiler=compiler, **options)
     found = first_difference(reference(graph, frames), result.layers, result.outputs)
@@ -111,6 +113,13 @@ def test_vector_code(core: str, name: str) -> None:
     if core == arm.NEON:  # sums of whole runs in 16 bits, of the long one in parts where weights are above 1
         assert ("t_long_" in text) == (name in ("int4", "ternary", "binary"))
         assert bool(re.search(r"t_long_1x\w*_columns", text)) == (name == "int4")
+
+
+def test_cores_with_matrix_products_and_pieces() -> None:
+    """Codes are those of the family with dot products, and every piece decodes for itself."""
+    for core, threads in (("cortex-a710", 1), (arm.NEON, 3), (arm.DOT, 3)):
+        made = verify(layers(FORMATS["int4"]), core, threads=threads)
+        assert arm.steps(made)[1] >= 6 and stored(made).count("4-bit codes") >= 4
 
 
 def with_offset(rng: np.random.Generator, y: Op) -> Op:

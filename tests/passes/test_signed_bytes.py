@@ -80,6 +80,19 @@ def test_residuals_and_outputs() -> None:
     assert (run(graph, frames)["y"] == run(new, frames)["y"]).all()
 
 
+def test_words() -> None:
+    """16-bit numbers likewise."""
+    u16 = Quantizer(Affine(Integer(16, signed_=False), (0.001,), (70,)))
+    x = Input("x", type=TensorType(u16.format, (1, 3, 5, 5)))
+    w = Constant(np.random.default_rng(3).integers(-127, 128, (3, 3, 1, 1)), type=TensorType(S8, (3, 3, 1, 1)))
+    y = Conv(Relu(Requantize(Conv(x, w), integers([77_777]), integers([24]), None, u16)), w)
+    graph = Graph("net", (x,), (("y", y),))
+    new = signed_bytes.apply(graph, Context())
+    assert [op.x.format.code_range for op in new.ops if isinstance(op, Conv)] == [(-32768, 32767)] * 2
+    frames = {"x": np.random.default_rng(1).integers(0, 65536, (40, 1, 3, 5, 5))}
+    assert (run(graph, frames)["y"] == run(new, frames)["y"]).all()
+
+
 def test_every_reader() -> None:
     """Ops on values, ops on codes, a constant among them, and one that needs the codes as they were."""
     rng = np.random.default_rng(4)

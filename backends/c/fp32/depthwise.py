@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ class FloatWindow(Window):
     NUMBER = "float"
     VECTOR = ("float32x4_t", "vld1q_f32", "vdupq_n_f32")
     FACTS = ("float_window", *finish.FACTS)
+    STORE: ClassVar[str] = "vst1q_f32"
+    """The function that stores a vector of results."""
 
     rows: int
 
@@ -73,7 +76,7 @@ class FloatWindow(Window):
     def column(self, column: int) -> list[str]:
         lines = []
         for row, name in enumerate(self.registers(column)):
-            lines.append(f"{name} = vld1q_f32({f'x + {row} * row_step' if row else 'x'});")
+            lines.append(f"{name} = {self.VECTOR[1]}({f'x + {row} * row_step' if row else 'x'});")
         return [*lines, "x += column_step;"]
 
     def held(self) -> list[str]:
@@ -88,5 +91,5 @@ class FloatWindow(Window):
                     lines.append(f"s{i} = vfmaq_f32(s{i}, w{k}{row}, c{column}{row + self.down * i});")
         for i in n:
             to = f"y + {i} * y_row" if i else "y"
-            lines.append(f"vst1q_f32({to}, {finish.clamped(f's{i}', self.clamp)});")
+            lines.append(f"{self.STORE}({to}, {finish.clamped(f's{i}', self.clamp)});")
         return lines

@@ -11,7 +11,7 @@ import numpy as np
 from edgec.backends.c.multiples import Multiples
 from edgec.backends.c.scalar import number
 from edgec.backends.c.vector.layer import Layer, fits, weights_of
-from edgec.formats import F32
+from edgec.formats import F32, Format
 from edgec.ops import Clip, Constant, Conv, Dense, Op, Relu
 
 
@@ -33,33 +33,33 @@ class FloatLayer(Layer):
         return [number(self.lo, "float"), number(self.hi, "float")]
 
 
-def matched(ops: tuple[Op, ...]) -> FloatLayer | None:
-    """The layer of a step's ops, None where the vector code cannot do it."""
+def matched(ops: tuple[Op, ...], fmt: Format = F32, kind: type[FloatLayer] = FloatLayer) -> FloatLayer | None:
+    """The layer of a step's ops in `fmt`, None where the vector code cannot do it."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or not isinstance(op.w, Constant) or not op.tensor.size:
         return None
     if not fits(op, grouped=True):
         return None
-    if any(fmt != F32 for fmt in (op.x.format, op.w.format, op.format)):
+    if any(f != fmt for f in (op.x.format, op.w.format, op.format)):
         return None
-    if op.b is not None and not (isinstance(op.b, Constant) and op.b.format == F32):
+    if op.b is not None and not (isinstance(op.b, Constant) and op.b.format == fmt):
         return None
-    bounds = clamp_of(ops)
+    bounds = clamp_of(ops, fmt)
     if bounds is None:
         return None
     w = weights_of(op, op.w.data)
-    bias = np.zeros(len(w), np.float32) if op.b is None else np.broadcast_to(op.b.data.ravel(), len(w))
-    return FloatLayer(op, w, bias, *bounds, 0)
+    bias = np.zeros(1) if op.b is None else op.b.data.ravel()
+    return kind(op, w, np.broadcast_to(bias.astype(np.float32), len(w)), *bounds, 0)
 
 
-def clamp_of(ops: Sequence[Op]) -> tuple[float, float] | None:
+def clamp_of(ops: Sequence[Op], fmt: Format = F32) -> tuple[float, float] | None:
     """What the clamps behind the sums leave; None for other ops there."""
     lo, hi = -math.inf, math.inf
     for op in ops[1:]:
         if isinstance(op, Relu):
             low, high = 0.0, math.inf
         elif isinstance(op, Clip):
-            low, high = (float(np.float32(v)) for v in (op.lo, op.hi))
+            low, high = (float(fmt.dtype.type(v)) for v in (op.lo, op.hi))
         else:
             return None
         lo, hi = (min(max(v, low), high) for v in (lo, hi))

@@ -13,9 +13,8 @@ import numpy as np
 
 from edgec.backends.c.fp32.tile import FloatTile
 from edgec.backends.c.loops import affine
-from edgec.backends.c.vector.dense import split
 from edgec.backends.c.vector.functions import add
-from edgec.backends.c.vector.tile import LANES
+from edgec.backends.c.vector.tile import LANES, split
 from edgec.backends.c.view import SLACK, View
 from edgec.backends.c.writer import Writer
 from edgec.formats import F32

@@ -62,6 +62,21 @@ class FloatTile(Tile):
         """For each number of a run the channels."""
         return w.transpose(1, 2, 3, 0)
 
+    @staticmethod
+    def load(pointer: str) -> str:
+        """The expression of four numbers at a place."""
+        return f"vld1q_f32({pointer})"
+
+    @staticmethod
+    def loaded(count: int) -> list[str]:
+        """Statements that load up to four vectors of weights at w, w0 and on."""
+        return weights(count)
+
+    @staticmethod
+    def stored(to: str, value: str, count: int) -> list[str]:
+        """Statements that store the first `count` lanes of a variable."""
+        return finish.stored(to, value, count)
+
     def held(self) -> list[str]:
         return ["  " + line for line in finish.held(self.clamp)]
 
@@ -82,7 +97,7 @@ class FloatTile(Tile):
     def _numbers(self, lanes: int, offset: int) -> list[str]:
         p = range(self.places)
         at = f" + {offset}" if offset else ""
-        lines = ["const float32x4_t " + ", ".join(f"a{i} = vld1q_f32(x{i}{at})" for i in p) + ";"]
+        lines = ["const float32x4_t " + ", ".join(f"a{i} = {self.load(f'x{i}{at}')}" for i in p) + ";"]
         for lane in range(lanes):
             for first in range(0, self.vectors, 4):
                 n = min(4, self.vectors - first)
@@ -90,7 +105,7 @@ class FloatTile(Tile):
                     ["IN_ORDER_;"] if offset or lane or first else []
                 )  # weights of the next lane have no registers yet
                 lines.append("{")
-                lines += ["  " + line for line in weights(n)]
+                lines += ["  " + line for line in self.loaded(n)]
                 for i in p:
                     for k in range(n):
                         s = f"s{i}{first + k}"
@@ -106,7 +121,7 @@ class FloatTile(Tile):
                 to = " + ".join(filter(None, ["y", f"{i} * y_step" * (i > 0), f"{LANES * n}" * (n > 0)]))
                 if self.clamp:
                     lines.append(f"{s} = {finish.clamped(s, self.clamp)};")
-                lines += finish.stored(to, s, min(LANES, self.count - LANES * n))
+                lines += self.stored(to, s, min(LANES, self.count - LANES * n))
         return lines
 
 
@@ -133,5 +148,5 @@ class TapTile(FloatTile):
         return 8
 
     def piece(self, offset: int) -> list[str]:
-        lines = ["const float32x4_t w0 = vld1q_f32(w);", f"w += {LANES};"]
-        return lines + [f"s{i}0 = vfmaq_f32(s{i}0, vld1q_f32(x{i}), w0);" for i in range(self.places)]
+        lines = [*self.loaded(1), f"w += {LANES};"]
+        return lines + [f"s{i}0 = vfmaq_f32(s{i}0, {self.load(f'x{i}')}, w0);" for i in range(self.places)]

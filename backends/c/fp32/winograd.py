@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,8 @@ class FloatWinograd(Winograd):
     WEIGHTS = WEIGHTS
     INNER = OUTER = FLOATS
     FACTS = ("float_plane", *finish.FACTS)
+    STORE: ClassVar[str] = "vst1q_f32"
+    """The function that stores a vector of results."""
 
     @classmethod
     def of(cls, layer: FloatLayer) -> FloatWinograd:
@@ -130,4 +133,4 @@ class FloatWinograd(Winograd):
 
     def finish(self, sums: Sequence[str], stores: Sequence[str]) -> list[str]:
         values = (finish.clamped(f"vaddq_f32({s}, bias)", self.clamp) for s in sums)
-        return [f"vst1q_f32({to}, {value});" for to, value in zip(stores, values, strict=True)]
+        return [f"{self.STORE}({to}, {value});" for to, value in zip(stores, values, strict=True)]

@@ -59,7 +59,7 @@ def finished(
 
 
 def stored(to: str, count: int, lane: int) -> list[str]:
-    """Store `count` codes from `lane` on, a multiple of 4."""
+    """Statements that store `count` codes of the vector `v` from `lane` on, a multiple of 4."""
     if count == 16:
         return [f"vst1q_s8({to}, v);"]
     lines, at = [], 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ class ByteLayer(Layer):
     `shift` alone."""
 
     LANES = 16
+    MOST: ClassVar[int] = WORD
+    """What sums have to stay below."""
+    MOST_SHIFT: ClassVar[int] = 32
+    """A shift behind which nothing is left of them."""
 
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
@@ -70,50 +74,65 @@ class ByteLayer(Layer):
         return np.where(up >= 0, self.multiplier << np.maximum(up, 0), self.multiplier >> np.maximum(-up, 0))
 
 
-def matched(ops: tuple[Op, ...], *, even: bool = False, grouped: bool = False, exact: bool = False) -> ByteLayer | None:
-    """The layer of a step's ops, None where the vector code cannot do it. `even`: it can round halves to even;
-    `grouped`: it can do groups of several channels; `exact`: weights of +128, and products in 64 bits."""
+BYTE = np.dtype(np.int8)
+
+
+def matched(
+    ops: tuple[Op, ...],
+    *,
+    even: bool = False,
+    grouped: bool = False,
+    exact: bool = False,
+    dtype: np.dtype = BYTE,
+    kind: type[ByteLayer] = ByteLayer,
+) -> ByteLayer | None:
+    """The layer of a step's ops with activations of `dtype`, None where the vector code cannot do it. `even`: it can
+    round halves to even; `grouped`: it can do groups of several channels; `exact`: weights of +128, and products in 64
+    bits."""
     op = ops[0]
     if not isinstance(op, Conv | Dense) or len(ops) < 2 or not isinstance(ops[1], Requantize | Cast):
         return None
     rescale = ops[1]
-    if not (signed_byte(op.x.format) and signed_byte(rescale.format) and isinstance(op.w, Constant)):
+    if not (signed(op.x.format, dtype) and signed(rescale.format, dtype) and isinstance(op.w, Constant)):
         return None
     if not fits(op, grouped=grouped):
         return None
-    scaled = rescaling(rescale, len(op.w.data), even, exact)
+    scaled = rescaling(rescale, len(op.w.data), even, exact, kind.MOST_SHIFT)
     bounds = clamp_of(ops, rescale)
     if scaled is None or bounds is None:
         return None
     lift = np.maximum(1 - scaled.shift, 0) if scaled.offset is None else np.zeros_like(scaled.shift)
-    sums = _sums(op, scaled, lift, 128 if exact else 127)
+    sums = _sums(op, scaled, lift, (np.iinfo(dtype).min, 128 if exact else np.iinfo(dtype).max), kind.MOST)
     if sums is None:
         return None
     weights, bias = sums
+    pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
+    shift, even = scaled.shift + lift, scaled.even
+    if not exact:
+        weights = weights.astype(dtype)
+        return kind(op, weights, bias, *bounds, pad, scaled.multiplier, shift, zero, even, scaled.offset)
     negated = _negated(weights)
     sign = np.where(negated, -1, 1)
     weights = np.where(negated[:, None, None, None], -weights, weights)
-    pad, zero = (int(fmt.zero_point_array[0]) for fmt in (op.x.format, rescale.format))
-    shift, even = scaled.shift + lift, scaled.even
     multiplier = scaled.multiplier * sign
-    layer = ByteLayer(op, _narrow(weights), bias * sign, *bounds, pad, multiplier, shift, zero, even, scaled.offset)
+    layer = kind(op, _narrow(weights), bias * sign, *bounds, pad, multiplier, shift, zero, even, scaled.offset)
     if layer.weights.dtype != np.int8 and (layer.depthwise or layer.groups > 1 or runs(layer)[1] > 1):
         return None
     return layer
 
 
-def _negated(w: NDArray[np.int16]) -> NDArray[np.bool_]:
+def _negated(w: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Channels that fit into bytes the other way round: with +128, without -128."""
     flat = w.reshape(len(w), -1)
     return (flat.max(axis=1, initial=0) > 127) & (flat.min(axis=1, initial=0) > -128)
 
 
-def _narrow(w: NDArray[np.int16]) -> NDArray[np.integer]:
-    return w.astype(np.int8) if w.max(initial=0) <= 127 else w
+def _narrow(w: NDArray[np.int64]) -> NDArray[np.integer]:
+    return w.astype(np.int8) if w.max(initial=0) <= 127 else w.astype(np.int16)
 
 
-def signed_byte(fmt: Format) -> bool:
-    return fmt.dtype == np.int8 and plain(fmt) and fmt.zero_point_array.size == 1
+def signed(fmt: Format, dtype: np.dtype = BYTE) -> bool:
+    return fmt.dtype == dtype and plain(fmt) and fmt.zero_point_array.size == 1
 
 
 def bias_of(op: Conv | Dense) -> NDArray[np.int64] | None:
@@ -129,10 +148,10 @@ def bias_of(op: Conv | Dense) -> NDArray[np.int64] | None:
 
 
 def _sums(
-    op: Conv | Dense, scaled: Rescaling, lift: NDArray[np.int64], most_weight: int
-) -> tuple[NDArray[np.int16], NDArray[np.int64]] | None:
-    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x, both times 2^lift; None where bytes or
-    32-bit sums do not hold that.
+    op: Conv | Dense, scaled: Rescaling, lift: NDArray[np.int64], reach: tuple[int, int], limit: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Weights [O, kH, kW, C] and the bias that makes up for the zero point of x, both times 2^lift; None where weights
+    are not in reach, or sums do not stay below the limit.
 
     Where sums are multiplied by 0, their bias, often the largest code, is left out."""
     assert isinstance(op.w, Constant)
@@ -140,19 +159,19 @@ def _sums(
     if lift.max(initial=0) > 31:
         return None
     w = weights_of(op, w) << lift[:, None, None, None]
-    if w.min(initial=0) < -128 or w.max(initial=0) > most_weight:
+    if w.min(initial=0) < reach[0] or w.max(initial=0) > reach[1]:
         return None
     flat = w.reshape(len(w), -1)
     bias = bias_of(op)
-    if bias is None or np.abs(bias).max(initial=0) >= WORD:
+    if bias is None or (np.abs(bias) >= limit >> lift).any():
         return None
     bias = np.where(scaled.multiplier != 0, (bias - scaled.less) << lift, 0)
     lo, hi = centered_range(op.x.format)
     most = np.abs(flat).sum(axis=1) * max(abs(lo), abs(hi)) + np.abs(bias)
     bias = bias - flat.sum(axis=1) * int(op.x.format.zero_point_array[0])
-    if most.max(initial=0) >= WORD or np.abs(bias).max(initial=0) >= WORD:
+    if most.max(initial=0) >= limit or np.abs(bias).max(initial=0) >= limit:
         return None
-    return w.astype(np.int16), bias
+    return w, bias
 
 
 class Rescaling(NamedTuple):
@@ -168,8 +187,9 @@ class Rescaling(NamedTuple):
     offset: NDArray[np.int64] | None = None
 
 
-def rescaling(op: Requantize | Cast, channels: int, even: bool, exact: bool) -> Rescaling | None:
-    """None for what vectors cannot do exactly; products in 64 bits can be had if `exact`."""
+def rescaling(op: Requantize | Cast, channels: int, even: bool, exact: bool, most: int = 32) -> Rescaling | None:
+    """None for what vectors cannot do exactly; products in 64 bits can be had if `exact`. A shift by `most` leaves
+    nothing."""
     found = _parameters(op, channels)
     if found is None or op.out.overflow not in ("saturate", "saturate_symmetric"):
         return None
@@ -195,7 +215,7 @@ def rescaling(op: Requantize | Cast, channels: int, even: bool, exact: bool) -> 
     right[multiplier == 0] = 1
     if (np.abs(multiplier << up) >= WORD).any():
         return None
-    return Rescaling(multiplier << up, np.minimum(right, 32), less=less)
+    return Rescaling(multiplier << up, np.minimum(right, most), less=less)
 
 
 def in_64_bits(multiplier: NDArray[np.int64], shift: NDArray[np.int64], offset: NDArray[np.int64]) -> Rescaling | None:

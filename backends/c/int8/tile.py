@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.int8.finish import finished
@@ -38,7 +37,7 @@ class ByteTile(Tile):
         return {**super().kind(layer), "shift": layer.common_shift, "even": layer.even}
 
     @classmethod
-    def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray[np.int32]:
+    def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray:
         return table_of(layer, slice(first, first + count), count)
 
     def special(self) -> list[str]:

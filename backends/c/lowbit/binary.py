@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.codes import base_of
-from edgec.backends.c.int8.match import ByteLayer, bias_of, clamp_of, in_64_bits, rescaling, signed_byte
+from edgec.backends.c.int8.match import ByteLayer, bias_of, clamp_of, in_64_bits, rescaling, signed
 from edgec.backends.c.vector.layer import fits, weights_of
 from edgec.formats_compressed import Binary
 from edgec.ops import Constant, Conv, Dense, MultiThreshold, Op, Requantize
@@ -67,7 +67,7 @@ def matched(ops: tuple[Op, ...]) -> BitLayer | None:
     if isinstance(ops[1], MultiThreshold):
         return _with_threshold(op, weights, bias, ops)
     rescale = ops[1]
-    if not isinstance(rescale, Requantize) or not signed_byte(rescale.format):
+    if not isinstance(rescale, Requantize) or not signed(rescale.format):
         return None
     scaled, bounds = rescaling(rescale, len(levels), False, True), clamp_of(ops, rescale)
     if scaled is None or bounds is None or np.abs(bias).max() + 2 * op.terms >= WORD:

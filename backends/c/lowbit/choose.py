@@ -49,10 +49,11 @@ class Choice:
 
 
 def choices(
-    graph: Graph, name: str, families: Sequence[Family], how: tuple[str, str], target: Target | None, want: Want
+    graph: Graph, name: str, families: Sequence[Family], how: tuple[str, str, int], target: Target | None, want: Want
 ) -> list[Choice]:
     """One for every layer of constant integer weights; none where no layer has so few different weights, or with
-    `none`. `how` are the precision of functions and where transformed weights are, as in `scheduled`."""
+    `none`. `how` are the precision of functions, where transformed weights are and the number of threads, as in
+    `scheduled`."""
     if want == "none":
         return []
     plain = scheduled(graph, name, families, *how)
@@ -108,7 +109,8 @@ def reason(ops: tuple[Op, ...], families: Sequence[Family]) -> str | None:
         return BITS
     if layer.depthwise:
         return "its vector code reads bytes"
-    if family.codes and book_of(layer) is None:
+    coded = matched([f for f in families if f.codes], ops)
+    if coded is not None and book_of(coded[1]) is None:
         return "16 different weights, none of them the 0 that stands behind runs that fill no vector"
     return None
 

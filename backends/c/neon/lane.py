@@ -45,6 +45,10 @@ class LaneTile(ByteTile):
         """For each byte of a run the channels."""
         return w.transpose(1, 2, 3, 0).astype(np.int16)
 
+    def load(self, pointer: str) -> str:
+        """The expression of eight numbers at a place, in 16 bits."""
+        return f"vmovl_s8(vld1_s8({pointer}))"
+
     def begun(self) -> list[str]:
         p = range(self.places)
         starts = (", ".join(f"s{i}{n} = vld1q_s32(numbers + {LANES * n})" for i in p) for n in range(self.vectors))
@@ -59,7 +63,7 @@ class LaneTile(ByteTile):
     def _bytes(self, lanes: int, offset: int) -> list[str]:
         p = range(self.places)
         at = f" + {offset}" if offset else ""
-        lines = ["const int16x8_t " + ", ".join(f"a{i} = vmovl_s8(vld1_s8(x{i}{at}))" for i in p) + ";"]
+        lines = ["const int16x8_t " + ", ".join(f"a{i} = {self.load(f'x{i}{at}')}" for i in p) + ";"]
         for lane in range(lanes):
             lines.append("{")
             for n in range(0, self.vectors, 2):

@@ -26,13 +26,6 @@ def geometry(layer: Layer, x: View, y: View) -> tuple[int, int, int, int, int, i
     return rows, places, row, place, y.strides[2], y.strides[3]
 
 
-def split(places: int, most: int) -> list[tuple[int, int]]:
-    """(places, tiles) that cover a row, of nearly equal size."""
-    count = -(-places // most)
-    small, more = divmod(places, count)
-    return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
-
-
 def dense(
     layer: Layer,
     x: View,
@@ -89,7 +82,7 @@ def dense(
         if decoding is not None:
             calls, w_at = decoding(w_at)
         done = 0
-        for count, n in split(places, tiles.most_places(length, one.vectors)):
+        for count, n in tiles.split(places, length, one.vectors):
             whole = tiles.turn(pieces, count * one.vectors)
             tile = tiles(count, one.vectors, one.count, whole=whole, loop=pieces > whole, rest=rest, **kind)
             add(constants, tile.name, tile.function())

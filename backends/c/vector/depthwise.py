@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.constants import Constants
-from edgec.backends.c.vector.dense import split
 from edgec.backends.c.vector.functions import add
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import corner
+from edgec.backends.c.vector.tile import split
 from edgec.backends.c.view import View
 
 STRUCT = """\

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from edgec.backends.c.constants import Constants
 
+LOAD_F16 = """\
+static inline float32x4_t @load_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+"""
+STORE_F16 = """\
+static inline void @store_f16(uint16_t *p, float32x4_t v) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+"""
+RESCALED = """\
+/* Sums of up to 47 bits times m, shifted right by 16 more than -r: the low 16 bits of a sum are multiplied apart. */
+static inline int32x2_t @rescaled(int64x2_t s, int32x2_t m, int64x2_t r) {
+  const int32x2_t high = vshrn_n_s64(s, 16), low = vand_s32(vmovn_s64(s), vdup_n_s32(0xffff));
+  const int64x2_t product = vaddq_s64(vmull_s32(high, m), vshrq_n_s64(vmull_s32(low, m), 16));
+  return vqmovn_s64(vrshlq_s64(product, r));
+}
+"""
 STORE_WORD = "static inline void @store_word(int8_t *p, int32_t v) { memcpy(p, &v, 4); }\n"
 WITH_OFFSET = """\
 /* Sums of four channels times multipliers plus offsets, in 64 bits, shifted right by -r, halves up. */
@@ -49,6 +63,12 @@ def add(constants: Constants, name: str, text: str) -> None:
         constants.function("store_word", STORE_WORD)
     if "@with_offset(" in text:
         constants.function("with_offset", WITH_OFFSET)
+    if "@rescaled(" in text:
+        constants.function("rescaled", RESCALED)
+    if "@load_f16(" in text:
+        constants.function("load_f16", LOAD_F16)
+    if "@store_f16(" in text:
+        constants.function("store_f16", STORE_F16)
     if "FENCE_" in text:
         constants.function("fence", FENCE)
     if "LOAD_FOUR_(" in text:

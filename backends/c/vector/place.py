@@ -64,6 +64,13 @@ def scratch(layer: Layer, x: View) -> View:
     return image("scratch", fmt, (1, x.shape[1], rows, x.shape[-1]), layer.halo, layer.pad)
 
 
+def fill(to: str, code: int, count: int, size: int) -> str:
+    """A statement that writes the same code of `size` bytes `count` times; memset where that counts bytes or zeros."""
+    if size == 1 or code == 0:
+        return f"memset({to}, {code}, {count * size});"
+    return f"for (int32_t i_ = 0; i_ < {count}; i_++) {{ ({to})[i_] = {code}; }}"
+
+
 def copied(layer: Layer, x: View, copy: View) -> list[str]:
     """Statements that copy x at `x0` into `scratch`."""
     if isinstance(layer.op, Dense):
@@ -73,7 +80,7 @@ def copied(layer: Layer, x: View, copy: View) -> list[str]:
         loops = nest(x.shape, [x.strides, copy.strides], (0, 2, 3, 1))
     lines = []
     if any(copy.buffer.halo):
-        lines.append(f"memset(scratch, {layer.pad}, {copy.buffer.bytes});")
+        lines.append(fill("scratch", layer.pad, copy.buffer.elements, copy.buffer.format.dtype.itemsize))
     return lines + loops.copy("scratch", copy.offset, "x0", x.offset, x.buffer.format.dtype.itemsize, 0)
 
 

@@ -28,6 +28,13 @@ typedef struct {
 """
 
 
+def split(places: int, most: int) -> list[tuple[int, int]]:
+    """(places, tiles) that cover a row, of nearly equal size."""
+    count = -(-places // most)
+    small, more = divmod(places, count)
+    return [(p, n) for p, n in ((small + 1, more), (small, count - more)) if n]
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """Output channels from `first` on, `count` of them in `vectors` vectors: weights as the tile reads them, and
@@ -123,6 +130,11 @@ class Tile:
     def most_places(cls, run: int, vectors: int) -> int:
         """Places that are computed together, as many as registers hold sums of."""
         raise NotImplementedError
+
+    @classmethod
+    def split(cls, places: int, run: int, vectors: int) -> list[tuple[int, int]]:
+        """(places, tiles) that cover a row."""
+        return split(places, cls.most_places(run, vectors))
 
     @classmethod
     def turn(cls, pieces: int, sums: int) -> int:

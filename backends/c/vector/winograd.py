@@ -180,6 +180,10 @@ class Winograd:
         """Three weights of a row or column transformed: `WEIGHTS` g."""
         raise NotImplementedError
 
+    def load_weights(self, pointer: str) -> str:
+        """The expression of a group of weights at a place."""
+        return self.load(pointer)
+
     def weights_function(self) -> str:
         element, number, _ = self.TYPES
         lanes, size = self.GROUP, self.GROUP * BLOCK
@@ -192,7 +196,7 @@ class Winograd:
         ]
         for j in range(3):
             g, r = [f"g{i}{j}" for i in range(3)], [f"r{i}{j}" for i in range(6)]
-            loads = (f"{g[i]} = {self.load(f'w + {lanes * (3 * i + j)}')}" for i in range(3))
+            loads = (f"{g[i]} = {self.load_weights(f'w + {lanes * (3 * i + j)}')}" for i in range(3))
             lines.append(f"      const {self.INNER.vector} {', '.join(loads)};")
             lines += ["      " + line for line in self.weights(g, r)]
         for i in range(6):
