@@ -169,8 +169,8 @@ def compile_model(
 def backend_options(compiled: Compiled) -> dict[str, Any]:
     """What the backend is told besides graph and target: the target's options under those of the build."""
     told = (
-        "mode", "fps", "folding", "weights", "constant_sharing", "clock_mhz", "max_area_kge", "harden", "functions",
-        "winograd", "threads",
+        "mode", "fps", "folding", "weights", "constant_sharing", "low_bits", "clock_mhz", "max_area_kge", "harden",
+        "functions", "winograd", "threads",
     )  # fmt: skip
     chosen = {k: v for k, v in compiled.options.as_dict().items() if k in told}
     if compiled.options.ranking is not None:

@@ -98,7 +98,8 @@ class BuildPlan:
 
     `interface` is plain data for the manifest: ports, layout of inputs and outputs on them, latency, initiation
     interval, register map, probes of inner layers. `network_id` identifies the structure without the weights. `graph`
-    is what was scheduled; the `logic` of kernels speaks of its ops.
+    is what was scheduled; the `logic` of kernels speaks of its ops. `tables` are rows of what the backend decided, for
+    the report.
     """
 
     backend: str
@@ -108,6 +109,7 @@ class BuildPlan:
     required_tools: tuple[str, ...] = ()
     network_id: str = ""
     graph: Graph | None = field(default=None, compare=False, repr=False)
+    tables: Mapping[str, list[dict[str, object]]] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:

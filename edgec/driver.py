@@ -156,7 +156,7 @@ def write_build(compiled: Compiled, out: Path, given: Frames | str | Path | None
         "estimates": priced.as_dict(),
         "golden": {"frames": len(next(iter(frames.values()), ())), "origin": origin},
         "diagnostics": [d.as_dict() for d in compiled.diagnostics],
-        "tables": compiled.context.reports,
+        "tables": {**compiled.context.reports, **scheduled.tables},
     }
     files = {**scheduled.files, **simulation, **model_files(compiled)}
     files |= golden_files(compiled.graph, frames, outputs)

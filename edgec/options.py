@@ -19,13 +19,18 @@ WINOGRAD = ("auto", "stored", "computed", "off")
 """Where C code has the transformed weights of Winograd's method: stored where the model stays small by `auto`."""
 
 
+LOW_BITS = ("auto", "size", "speed", "none")
+"""What decides whether C code keeps weights of few different values as packed codes."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Everything that decides the bytes of an artefact besides the model, the target and the data files.
 
     `weights_format`, `prune` and `compress` are the compression of the weights (docs/compression.md; `compress` a table
     as in a recipe file). `constant_sharing` says what outputs of constant weights share in RTL (docs/constants.md),
-    `winograd` whether C code stores transformed weights (docs/arm-kernels.md).
+    `winograd` whether C code stores transformed weights (docs/arm-kernels.md), `low_bits` when it keeps weights as
+    codes of 1, 2 or 4 bits (docs/arm-low-bits.md).
     `quantize` holds the options of the pass of that name ("bits=8,format=affine"), `passes` replaces the pipeline,
     `golden` is the number of golden frames, `max_area_kge` the refusal limit of the target, `harden` the protection of
     registers against radiation (docs/hardening.md), `ranking` the file that a budget of it needs, `functions` the
@@ -37,6 +42,7 @@ class Options:
     mode: str = "spatial"
     weights: str = "fixed"
     constant_sharing: str = "auto"
+    low_bits: str = "auto"
     winograd: str = "auto"
     numerics: str = "exact"
     quantize: str | None = None
@@ -83,6 +89,7 @@ class Options:
         check(folded or not self.folding, "folding", "left out without mode = folded")
         check(self.weights in ("fixed", "loaded"), "weights", "fixed or loaded")
         check(self.constant_sharing in SHARING, "constant_sharing", " or ".join(SHARING))
+        check(self.low_bits in LOW_BITS, "low_bits", " or ".join(LOW_BITS))
         check(self.winograd in WINOGRAD, "winograd", " or ".join(WINOGRAD))
         check(self.functions in ("single", "double"), "functions", "single or double")
         check(self.batch is None or self.batch >= 1, "batch", "at least 1")

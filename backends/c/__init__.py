@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> BuildPlan:
     """The build plan of `graph`. Options: `name`, the prefix of all names; `threads`, for how many large steps
-    are split."""
+    are split; `low_bits`, which weights become codes."""
     from edgec.backends.c.design import make_plan
 
     return make_plan(graph, target, options)

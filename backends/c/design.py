@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from edgec.backend import BuildPlan, Kernel
 from edgec.backends.c.codes import CTYPES
-from edgec.backends.c.constants import Constants
+from edgec.backends.c.constants import Constants, narrowest
 from edgec.backends.c.emit import Sources, function
 from edgec.backends.c.family import families_of
 from edgec.backends.c.fold import folded
+from edgec.backends.c.lowbit.binary import BitLayer
+from edgec.backends.c.lowbit.choose import choices
 from edgec.backends.c.package import package_files
 from edgec.backends.c.schedule import Schedule, Step, scheduled
 from edgec.backends.c.statements import statements
@@ -19,7 +21,7 @@ from edgec.backends.c.work import multiplications, work
 from edgec.diagnostics import Diagnostic, EdgecError
 from edgec.formats import FormatError, TensorType
 from edgec.graph import Graph
-from edgec.ops import Constant
+from edgec.ops import Constant, Conv, Dense, Op
 from edgec.text import Printer
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         raise EdgecError.of(problems)
     families = families_of(target.options) if target is not None else ()
     functions, winograd = str(options.get("functions") or "single"), str(options.get("winograd") or "auto")
-    schedule = scheduled(graph, name, families, functions, winograd, int(options.get("threads", 1)))
+    how = functions, winograd, int(options.get("threads", 1))
+    chosen = choices(graph, name, families, how, target, options.get("low_bits") or "auto")
+    schedule = scheduled(graph, name, families, *how, {c.op for c in chosen if c.packed})
     sources = Sources(schedule, name)
     model = sources.model_source()
     files = {
@@ -55,6 +59,7 @@ def make_plan(graph: Graph, target: Target, options: Mapping[str, Any]) -> Build
         facts,
         network_id=network_id(schedule),
         graph=graph,
+        tables={"low bits": [c.row for c in chosen]} if chosen else {},
     )
 
 
@@ -83,7 +88,6 @@ def kernel(number: int, step: Step, schedule: Schedule) -> Kernel:
     """The cost record of a step."""
     layers = tuple(dict.fromkeys(n for op in step.ops for n in op.loc))
     macs = sum(multiplications(op) for op in step.ops)
-    weights = [o for op in step.ops for o in op.operands if isinstance(o, Constant)]
     read = sum(op.tensor.size * op.format.dtype.itemsize for op in step.reads)
     written = sum(op.tensor.size * op.format.dtype.itemsize for op in step.results)
     return Kernel(
@@ -94,11 +98,23 @@ def kernel(number: int, step: Step, schedule: Schedule) -> Kernel:
         0,
         macs=macs,
         macs_nominal=macs,
-        weight_bits=sum(w.tensor.size * w.format.bits for w in weights),
+        weight_bits=sum(stored_bits(step, op, o) for op in step.ops for o in op.operands if isinstance(o, Constant)),
         output_bits=8 * written,
         accesses={"activations": 8.0 * (read + written)},
         work=work(schedule, step),
     )
+
+
+def stored_bits(step: Step, op: Op, constant: Constant) -> int:
+    """Bits of a parameter of a step: of weights that are or could be codes those that are stored, else its format's."""
+    size = constant.tensor.size
+    if not isinstance(op, Conv | Dense) or constant is not op.w or constant.format.is_float:
+        return size * constant.format.bits
+    if isinstance(step.layer, BitLayer):
+        return size
+    if step.codes is not None:
+        return size * step.codes.width + 8 * narrowest(step.codes.table).itemsize * len(step.codes.table)
+    return 8 * size * narrowest(constant.levels).itemsize
 
 
 def interface(schedule: Schedule, sources: Sources, model: str, core: str | None) -> dict[str, Any]:

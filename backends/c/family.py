@@ -21,6 +21,8 @@ from edgec.backends.c.i8mm import steps as i8mm
 from edgec.backends.c.int8 import match as int8_match
 from edgec.backends.c.int16 import match as int16_match
 from edgec.backends.c.int16 import steps as int16
+from edgec.backends.c.lowbit import binary
+from edgec.backends.c.lowbit import steps as bits
 from edgec.backends.c.mcu import match as mcu_match
 from edgec.backends.c.mve import steps as mve
 from edgec.backends.c.neon import steps as neon
@@ -53,9 +55,13 @@ class Family:
     """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
     `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
     `body(writer)` writes the statements."""
+    packs: bool = False
+    """Whether it takes its operand as it lies and packs it itself."""
+    codes: bool = False
+    """Whether its tiles can have weights that are stored as codes."""
 
 
-_BYTES = partial(int8_match.matched, even=True, grouped=True)
+_BYTES = partial(int8_match.matched, even=True, grouped=True, exact=True)
 _DOT = "defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)"
 _NEON = "defined(__ARM_NEON) && defined(__aarch64__)"
 _FML = "defined(__ARM_NEON) && defined(__ARM_FEATURE_FP16_FML)"
@@ -68,10 +74,11 @@ _FLOATS = {
 }  # fmt: skip
 FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
-    Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace),
-    Family(("neon",), "NEON", _NEON, _BYTES, neon.body, neon.workspace, neon.orders),
+    Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace, codes=True),
+    Family(("neon",), "NEON", _NEON, _BYTES, neon.body, neon.workspace, neon.orders, codes=True),
     Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
+    Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),
     Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace),
     Family(("fp16fml",), "FML", _FML, fp16.matched_long, fp16.body_long, fp16.workspace, fp16.orders),
     Family(("neon", "dotprod"), "NEON", _NEON, fp16_match.matched, fp16.body, fp16.workspace, fp16.orders),

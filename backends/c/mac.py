@@ -10,20 +10,13 @@ from edgec.backends.c import codes
 from edgec.backends.c import scalar as c
 from edgec.backends.c.element import requantize_dyadic
 from edgec.backends.c.loops import affine
+from edgec.backends.c.mac_weights import constant_weights
 from edgec.backends.c.scalar import FLOATS, NUMBERS, Body, Scalar, integer, integer_type
 from edgec.backends.c.view import dense
 from edgec.backends.c.writer import Writer
 from edgec.formats import FormatError
 from edgec.ops import Constant, Conv, ConvTranspose, Dense, MatMul, Op, centered_range
 from edgec.passes._accumulator import level_interval
-
-
-def weights_of(op: Dense | Conv) -> np.ndarray | None:
-    """Weights [O, taps..., channels] as levels or numbers; None for computed ones."""
-    if not isinstance(op.w, Constant):
-        return None
-    w = op.w.data if op.w.format.is_float else op.w.levels
-    return np.moveaxis(w, 1, -1) if isinstance(op, Conv) else w
 
 
 def sum_type(op: Dense | Conv, weights: np.ndarray | None) -> str:
@@ -71,7 +64,7 @@ def _start_levels(op: Dense | Conv) -> np.ndarray | None:
 
 def mac(w: Writer, op: Dense | Conv) -> list[str]:
     """The body of a step whose anchor is a dense layer or a convolution."""
-    weights = weights_of(op)
+    weights = constant_weights(op)
     body = Body()
     is_float = op.format.is_float
     channel = len(op.shape) - 1 if isinstance(op, Dense) else 1
@@ -169,6 +162,14 @@ def _accumulate(w: Writer, op: Dense | Conv, x: str, weight: str, total: str = "
     return [*body.lines, f"{total} += {product.code};"]
 
 
+def _stored(w: Writer, weights: np.ndarray, index: str) -> str:
+    """An element of constant weights."""
+    book = w.step.codes
+    if book is None:
+        return f"{w.constants.array(weights)}[{index}]"
+    return book.looked_up(w.constants.array(book.packed(weights), as_is=True), w.constants.array(book.table), index)
+
+
 BLOCK = 32
 """Terms of a sum of floats that are added up by themselves, which keeps the error of long sums small."""
 
@@ -204,7 +205,7 @@ def _dense_taps(w: Writer, op: Dense, weights: np.ndarray | None) -> list[str]:
         row = w.at((0,) * (len(op.shape) - 1) + (y.strides[0],), y.offset)
         weight = w.element_of(op.w, f"{row} + {affine([('k', y.strides[1])])}")
     else:
-        weight = f"{w.constants.array(weights)}[{w.at((0,) * (len(op.shape) - 1) + (terms,))} + k]"
+        weight = _stored(w, weights, f"{w.at((0,) * (len(op.shape) - 1) + (terms,))} + k")
     return _summed(op, terms, lambda total: _accumulate(w, op, w.element_of(op.x, index), weight, total))
 
 
@@ -243,7 +244,7 @@ def _conv_taps(w: Writer, op: Conv, weights: np.ndarray | None) -> list[str]:
         place += [(f"k{a}", y.strides[2 + a]) for a in range(rank)]
         weight = w.element_of(op.w, affine(place, y.offset))
     else:
-        weight = f"{w.constants.array(weights)}[{row}]"
+        weight = _stored(w, weights, row)
     x = w.element_of(op.x, affine(terms, view.offset))
     if per_group > 1:
         inner = _summed(op, per_group, lambda total: _accumulate(w, op, x, weight, total), "c")

@@ -7,12 +7,15 @@ registers. Steps run in the order of their last op.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edgec.backends.c.family import Family, matched, other, sized
+from edgec.backends.c.lowbit.codebook import Codebook
+from edgec.backends.c.lowbit.decode import book_of
+from edgec.backends.c.mac_weights import codes_of
 from edgec.backends.c.memory import ALIGNMENT, Allocation, MemoryPlan, pack
 from edgec.backends.c.pieces import LARGE, Pieces, part, pieces_of
 from edgec.backends.c.single import without_integers
@@ -108,6 +111,8 @@ class Step:
     scratch: Buffer | None = None
     """Its memory: the copy, then from byte `work` on what the code needs besides."""
     work: int = 0
+    codes: Codebook | None = None
+    """How portable code finds the weights of the anchor, where they are not stored as they are."""
     pieces: Pieces | None = None
     """How vector code does the step in pieces, each with `room` bytes of the memory behind byte `work`."""
     room: int = 0
@@ -195,10 +200,12 @@ def scheduled(
     functions: str = "single",
     winograd: str = "auto",
     threads: int = 1,
+    packed: Collection[Op] = (),
 ) -> Schedule:
     """The schedule of `graph`; `name` is the prefix of all C names, `families` those of vector code, `functions` the
     precision of exp, tanh and the like where only floats depend on them, `winograd` one of `edgec.options.WINOGRAD`.
-    Large layers are done in pieces for `threads`."""
+    Large layers are done in pieces for `threads`. Weights of the layers `packed` are stored as codes, in plain C where
+    the family that would do them cannot read these."""
     views: dict[Op, View] = {}
     inputs = {}
     for i, op in enumerate(graph.inputs):
@@ -210,6 +217,12 @@ def scheduled(
     direct = _direct(graph, outputs)
     groups = {g[-1]: g for g in grouped(graph, families)}
     chosen = {g[-1]: found for g in groups.values() if (found := matched(families, g)) is not None}
+    for last in [last for last, (_, layer) in chosen.items() if layer.op in packed]:
+        coded = matched([family for family in families if family.codes], groups[last])
+        if coded is not None:
+            chosen[last] = coded[0], replace(coded[1], codes=book_of(coded[1]))
+        else:
+            del chosen[last]
     chosen = sized(chosen, winograd, room_of(graph, len(groups)))
     halos = _halos(layer for _, layer in chosen.values())
     inside = {op for g in groups.values() for op in g[:-1]}
@@ -232,6 +245,8 @@ def scheduled(
         outside = dict.fromkeys(o for member in ops for o in member.operands if o not in ops)
         reads = tuple(o for o in outside if not isinstance(o, Constant))
         step = Step(ops, f"s{len(steps):02d}_{op_name(ops)}", reads=reads)
+        if ops[0] in packed:
+            step.codes = codes_of(ops[0])
         if op in direct and _writes(step, direct[op], chosen[op][1] if op in chosen else None):
             views[op] = direct[op]
         elif op in halos:
@@ -278,9 +293,11 @@ def _writes(step: Step, view: View, layer: Layer | None) -> bool:
 
 def _vectorised(step: Step, family: Family, layer: Layer, views: dict[Op, View], threads: int) -> None:
     """Let vector code do a step, with the memory that it needs."""
+    if family.packs and layer.image(views[layer.op.x]) is None:
+        return
     step.layer, step.family = layer, family
     x = views[layer.op.x]
-    step.copy = None if reads_as_it_is(layer, x) else scratch(layer, x)
+    step.copy = None if family.packs or reads_as_it_is(layer, x) else scratch(layer, x)
     copied = 0 if step.copy is None else step.copy.buffer.bytes
     step.work = -(-copied // ALIGNMENT) * ALIGNMENT
     y = layer.image(views[step.result])

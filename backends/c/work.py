@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.tiles import DotTile
 from edgec.backends.c.fp16.long import LongTile
 from edgec.backends.c.fp16.match import HalfLayer
@@ -22,14 +23,18 @@ from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.i8mm.tile import MatrixTile
 from edgec.backends.c.int8.depthwise import ByteWindow
-from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.match import EXACT, ByteLayer
 from edgec.backends.c.int8.taps import TapTile as ByteTaps
 from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.int16.match import WordLayer
 from edgec.backends.c.int16.wide import WideTile
+from edgec.backends.c.lowbit import steps as bits
+from edgec.backends.c.lowbit.binary import BitLayer
+from edgec.backends.c.lowbit.decode import decoded_vectors
 from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon.depthwise import NeonWindow
+from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.single import EXPONENTIALS
@@ -110,6 +115,8 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
             found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
         for op in step.ops:
             _portable(found, op, step.result.tensor.size, op in schedule.single)
+        if step.codes is not None:
+            found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
 
 
@@ -225,6 +232,9 @@ def _vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) 
     assert step.family is not None
     if isinstance(layer, FloatLayer):
         _floats(found, schedule, layer, x, y, step.family.guard == "FML")
+        return
+    if isinstance(layer, BitLayer):
+        _bits(found, layer, x, y)
         return
     if isinstance(layer, WordLayer):
         _words(found, layer, x, y)
@@ -456,7 +466,10 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     taps, kind = tap_rows * columns, neon.tile_of(layer, places)
-    for block in kind.blocks(layer, kind.block(places)):
+    blocks = kind.blocks(layer, kind.block(places))
+    if layer.codes is not None:
+        found["decode"] += decoded_vectors(blocks)
+    for block in blocks:
         tile, channels = block.tile, LANES * block.vectors
         pieces, rest = tile.pieces(run)
         for count, n in split(places, tile.most_places(run, block.vectors)):
@@ -469,9 +482,11 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
                 vectors = pieces * -(-tile.DEPTH // 2) + -(-rest // 2)
                 found["neon_load"] += tiles * taps * (channels + count) * vectors
                 found["neon_rescale"] += tiles * count * block.vectors * LANES  # pairwise additions
-            else:
+            elif issubclass(tile, LaneTile):
                 found["neon_lane"] += tiles * taps * run * count * block.vectors
                 found["neon_load"] += tiles * taps * (run * -(-block.vectors // 2) + 2 * count * -(-run // 8))
+            else:
+                found["neon_lane"] += round(tiles * count * block.vectors * neon.costs(layer, places)[kind])
             if pieces > max(tile.turn(pieces, count * block.vectors), 1):  # a loop, in which registers are scarce
                 found["neon_spilled"] += tiles * taps * pieces * max(count * channels - FREE, 0)
             found["neon_rescale"] += tiles * count * _rescaling(layer, block.vectors)
@@ -481,13 +496,38 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["neon_line"] += rows
 
 
+def _bits(found: Counter[str], layer: BitLayer, x: View, y: View) -> None:
+    """Packing, then vectors of 128 products."""
+    channels, height, width = x.shape[1], x.shape[2], x.shape[3]
+    found["xnor_pack"] += height * width * -(-channels // 16)
+    tap_rows, columns, run = runs(layer)
+    vectors = tap_rows * columns * -(-run // 16)
+    tile = bits.tile_for(layer, y)
+    made = 3 if layer.threshold else _rescaling(layer, 1)
+    blocks = tile.blocks(layer, tile.block(y.shape[3]))
+    for _, source, target in bits.parts(layer, y):
+        rows, places, *_ = geometry(layer, source, target)
+        for block in blocks:
+            for count, n in split(places, tile.most_places(run, block.vectors)):
+                tiles, outputs = rows * n, LANES * block.vectors
+                found["xnor"] += tiles * vectors * count * outputs
+                found["xnor_load"] += tiles * vectors * (count + outputs)
+                found["xnor_finish"] += tiles * count * block.vectors * (LANES + 2 + made)
+
+
 def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
-    taps, quads, loads = tap_rows * columns, -(-run // 4), -(-run // 16)
-    blocks = DotTile.blocks(layer, DotTile.block(places))
+    quads, loads = -(-run // 4), -(-run // 16)
+    tile = coded_tile(layer, y) or DotTile
+    blocks = tile.blocks(layer, tile.block(places))
+    if layer.codes is not None:
+        found["decode" if tile is DotTile else "dot_code"] += decoded_vectors(
+            DotTile.blocks(layer, DotTile.block(places))
+        )
     for block in blocks:
-        for count, n in split(places, DotTile.most_places(run, block.vectors)):
+        taps = tap_rows * columns * (2 if block.twice else 1)
+        for count, n in split(places, tile.most_places(run, block.vectors)):
             tiles = rows * n
             found["dot_call"] += 1
             found["dot_line"] += rows
@@ -528,4 +568,5 @@ def _matrices(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
 def _rescaling(layer: ByteLayer, vectors: int) -> int:
     """Vector instructions of `tiles.finished` for one place."""
     clamp = 2 if (layer.lo, layer.hi) != (-128, 127) else 0
-    return vectors * (6 if layer.even else 2 if layer.common_shift else 3) + -(-vectors // 2) * 2 + clamp + 1
+    each = 6 if layer.even else {0: 3, EXACT: 10}.get(layer.common_shift, 2)
+    return vectors * each + -(-vectors // 2) * 2 + clamp + 1

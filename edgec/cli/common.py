@@ -93,6 +93,11 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="What outputs of constant weights share: nothing, terms, a spanning tree. [auto: the cheapest]",
         ),
         click.option(
+            "--low-bits",
+            type=click.Choice(["auto", "size", "speed", "none"]),
+            help="C code: what decides whether weights of few values become packed codes; none: they do not. [auto]",
+        ),
+        click.option(
             "--winograd",
             type=click.Choice(["auto", "stored", "computed", "off"]),
             help="C code: transformed weights of 3 x 3 convolutions. [auto: stored where the model stays small]",

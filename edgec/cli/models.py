@@ -91,6 +91,10 @@ def build(console: Console, model: str, target: str | None, out: str, dump_after
     manifest = artefact.manifest
     if "compression" in manifest["tables"]:
         console.table(manifest["tables"]["compression"])
+    if "low bits" in manifest["tables"]:
+        console.say("\nhow the weights of few bits are stored")
+        rows = manifest["tables"]["low bits"]
+        console.table(rows, ["layer", "weights", *(k for k in rows[0] if k not in ("layer", "weights", "why")), "why"])
     console.table(estimate_table(manifest["estimates"]))
     console.say(f"artefact: {out}")
     keys = ("name", "target", "network_id", "estimates", "plan_digest", "passes")

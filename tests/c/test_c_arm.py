@@ -60,8 +60,8 @@ def weights(rng: np.random.Generator, shape: Sequence[int], kind: str) -> np.nda
 def rescaled(rng: np.random.Generator, y: Conv | Dense, own: bool, clamp: str) -> Op:
     """Sums as bytes, most of them inside their range: with a shift for each channel or one that they share; clamped."""
     assert isinstance(y.w, Constant)
-    activation = float(np.hypot(74, y.x.format.zero_point_array[0]))
-    spread = activation * float(np.sqrt((y.w.data.astype(float) ** 2).mean() * y.terms))
+    activation = float(np.hypot(74 if y.x.format.bits > 1 else 1, y.x.format.zero_point_array[0]))
+    spread = activation * float(np.sqrt((y.w.levels.astype(float) ** 2).mean() * y.terms))
     axis = 1 if isinstance(y, Conv) else len(y.shape) - 1
     channels = y.shape[axis]
     bits = 30 if own else 22
@@ -103,16 +103,17 @@ def channels_last(op: Op) -> Op:
 def frames_of(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     """Random codes, codes of both ends at random, and nothing but either end."""
     frames = {name: codes.copy() for name, codes in random_frames(graph, 5, seed).items()}
-    for codes in frames.values():
-        codes[1] = np.where(codes[1] >= 0, 127, -128)
-        codes[2], codes[3] = -128, 127
+    for name, codes in frames.items():
+        lo, hi = next(x.format.code_range for x in graph.inputs if x.name == name)
+        codes[1] = np.where(codes[1] > (lo + hi) // 2, hi, lo)
+        codes[2], codes[3] = lo, hi
     return frames
 
 
 def verify(graph: Graph, core: str, compiler: str = "gcc", policy: str = "auto", **options: Any) -> BuildPlan:
     """Every layer and output must be what the interpreter computes."""
     need("aarch64-linux-gnu-gcc", "qemu-aarch64", *(["zig"] if compiler == "zig" else []))
-    made = plan(graph, load_target(core), {"name": "t", "winograd": policy})
+    made = plan(graph, load_target(core), {"name": "t", "low_bits": "none", "winograd": policy})
     frames = frames_of(graph, 7)
     result = run_plan(made, frames, core=core, compiler=compiler, **options)
     found = first_difference(reference(graph, frames), result.layers, result.outputs)

@@ -41,6 +41,14 @@ class DotTile(ByteTile):
         return next((n for n in most if pieces % n == 0), 1) if pieces else 0
 
     @classmethod
+    def parts(cls, w: NDArray) -> NDArray:
+        """127 and 1 for +128."""
+        if w.max(initial=0) <= 127:
+            return w.astype(np.int8)
+        first = np.minimum(w, 127)
+        return np.concatenate([first, w - first], axis=2).astype(np.int8)
+
+    @classmethod
     def packed(cls, w: NDArray[np.int8]) -> NDArray[np.integer]:
         """Each four bytes of a run: vectors x 4 channels x 4 bytes."""
         outputs, rows, columns, run = w.shape
@@ -65,9 +73,18 @@ class DotTile(ByteTile):
         lines = ["const int8x16_t " + ", ".join(f"a{i} = vld1q_s8(x{i}{at})" for i in p) + ";"]
         for lane in range(lanes):
             lines.append("{")
-            lines.append("  const int8x16_t " + ", ".join(f"w{n} = vld1q_s8(w + {16 * n})" for n in v) + ";")
+            lines += ["  " + line for line in self.loaded()]
             for i in p:
                 adds = [f"s{i}{n} = vdotq_laneq_s32(s{i}{n}, w{n}, a{i}, {lane});" for n in v]
                 lines.append("  " + " ".join(adds))
-            lines += [f"  w += {16 * self.vectors};", "}"]
+            lines += [f"  w += {self.advance()};", "}"]
         return lines
+
+    def loaded(self) -> list[str]:
+        """Statements for the weights of all channels for four bytes of a run."""
+        loads = ", ".join(f"w{n} = vld1q_s8(w + {16 * n})" for n in range(self.vectors))
+        return [f"const int8x16_t {loads};"]
+
+    def advance(self) -> int:
+        """How far these lie apart."""
+        return 16 * self.vectors

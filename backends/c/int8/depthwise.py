@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.int8.finish import finished
-from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.match import EXACT, ByteLayer, table_of
 from edgec.backends.c.vector.depthwise import Window
 from edgec.backends.c.view import View
 
@@ -47,11 +47,12 @@ class ByteWindow(Window):
 
     @classmethod
     def numbers(cls, layer: ByteLayer, channels: NDArray) -> NDArray[np.int32]:
-        """Bias, multiplier, minus shift."""
-        return np.stack([layer.bias, layer.shared, -layer.shift]).astype(np.int32)[:, channels]
+        """Bias, multiplier, minus shift, offset."""
+        return table_of(layer, channels, len(channels))
 
     def special(self) -> str:
-        return "_even" * self.even + f"_s{self.shift}" * (self.shift > 0)
+        exact = "_offset" if self.shift == EXACT else f"_s{self.shift}" * (self.shift > 0)
+        return "_even" * self.even + exact
 
     def held(self) -> list[str]:
         clamp = ["  const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []
@@ -64,5 +65,7 @@ class ByteWindow(Window):
     def place(self, order: list[int]) -> list[str]:
         sums = [f"int32x4_t s{n} = vld1q_s32(numbers + {4 * n});" for n in range(4)]
         m, r = ([f"vld1q_s32(numbers + {base + 4 * n})" for n in range(4)] for base in (16, 32))
-        done = finished([f"s{n}" for n in range(4)], m, r, self.shift, bool(self.clamp), [("y", 16)], self.even)
+        at = [f"numbers + {48 + 8 * n}" for n in range(4)]
+        stores = [("y", 16)]
+        done = finished([f"s{n}" for n in range(4)], m, r, self.shift, bool(self.clamp), stores, self.even, at)
         return [*sums, *self.multiplied(order), *done]

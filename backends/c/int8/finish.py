@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgec.backends.c.int8.match import EXACT
+
 Store = tuple[str, int]
 """Where codes go and how many of them."""
 
@@ -16,15 +18,19 @@ def finished(
     clamp: bool,
     stores: Sequence[Store],
     even: bool = False,
+    offsets: Sequence[str] = (),
 ) -> list[str]:
     """Statements that rescale up to four vectors of sums, add the zero point, saturate, clamp and store the codes.
 
-    `shift`: what all channels share, 0: `shifts` holds vectors of minus the shift. `even`: halves are rounded to even,
-    by `shifts` behind an exact product. The vectors are split evenly among `stores`, each of which gets the first codes
-    of its share."""
+    `shift`: what all channels share, 0: `shifts` holds vectors of minus the shift, EXACT: and `offsets` say where the
+    offsets are, which are added in 64 bits. `even`: halves are rounded to even, by `shifts` behind an exact product.
+    The vectors are split evenly among `stores`, each of which gets the first codes of its share."""
     before: list[str] = []
     scaled = [f"vqdmulhq_s32({s}, {m})" for s, m in zip(sums, multipliers, strict=True)]
-    if even:  # what would be rounded up from an even number loses a half
+    if shift == EXACT:
+        each = zip(sums, multipliers, shifts, offsets, strict=True)
+        narrow = [f"@with_offset({s}, {m}, {r}, {at})" for s, m, r, at in each]
+    elif even:  # what would be rounded up from an even number loses a half
         before = [
             f"const int32x4_t e{k} = vmulq_s32({s}, {m});"
             for k, (s, m) in enumerate(zip(sums, multipliers, strict=True))

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgec.backends.c.int8.finish import finished
-from edgec.backends.c.int8.match import ByteLayer
+from edgec.backends.c.int8.match import EXACT, ByteLayer, table_of
 from edgec.backends.c.vector.tile import LANES, Tile
 
 
 @dataclass(frozen=True)
 class ByteTile(Tile):
-    """Sums are rescaled with a `shift` that all channels share; 0: each has its own.
+    """Sums are rescaled with a `shift` that all channels share; 0: each has its own; EXACT: and an offset.
 
-    Numbers are bias, multiplier and minus shift, by channel."""
+    Numbers are bias, multiplier, minus shift and offset, by channel."""
 
     PIECE = 16
     ELEMENT = "int8_t"
@@ -39,11 +38,11 @@ class ByteTile(Tile):
 
     @classmethod
     def numbers(cls, layer: ByteLayer, first: int, count: int) -> NDArray:
-        table = np.stack([layer.bias, layer.shared, -layer.shift])[:, first : first + count]
-        return np.pad(table, ((0, 0), (0, count - table.shape[1]))).astype(np.int32)
+        return table_of(layer, slice(first, first + count), count)
 
     def special(self) -> list[str]:
-        return ["even"] * self.even + [f"s{self.shift}"] * (self.shift > 0)
+        exact = ["offset"] if self.shift == EXACT else [f"s{self.shift}"] * (self.shift > 0)
+        return ["even"] * self.even + exact
 
     def held(self) -> list[str]:
         clamp = ["  const int8x16_t low = vdupq_n_s8(t->lo), high = vdupq_n_s8(t->hi);"] if self.clamp else []
@@ -57,7 +56,7 @@ class ByteTile(Tile):
         lines = self.summed()
         for n in range(self.vectors):
             lines.append(f"const int32x4_t m{n} = vld1q_s32(numbers + {LANES * (self.vectors + n)});")
-            if not self.shift:
+            if self.shift <= 0:
                 lines.append(f"const int32x4_t r{n} = vld1q_s32(numbers + {LANES * (2 * self.vectors + n)});")
         together = max(1, LANES // self.vectors)
         for first in range(0, self.places, together):
@@ -70,4 +69,5 @@ class ByteTile(Tile):
         stores = [(f"y + {i} * y_step" if i else "y", self.count) for i in places]
         sums = [f"s{i}{n}" for i in places for n in v]
         m, r = ([f"{letter}{n}" for _ in places for n in v] for letter in "mr")
-        return finished(sums, m, r, self.shift, bool(self.clamp), stores, self.even)
+        at = [f"numbers + {LANES * (3 * self.vectors + 2 * n)}" for _ in places for n in v]
+        return finished(sums, m, r, self.shift, bool(self.clamp), stores, self.even, at)

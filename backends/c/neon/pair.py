@@ -52,7 +52,7 @@ class PairTile(ByteTile):
     @classmethod
     def can(cls, w: NDArray[np.int8]) -> bool:
         """Whether sums of `DEPTH` products stay within 16 bits for weights [channels, rows, columns, run]."""
-        return fits(cls._padded(w).reshape(-1, cls.DEPTH, 8), 1)
+        return w.max(initial=0) <= 127 and fits(cls._padded(w).reshape(-1, cls.DEPTH, 8), 1)
 
     @classmethod
     def _padded(cls, w: NDArray[np.int8]) -> NDArray[np.int8]:

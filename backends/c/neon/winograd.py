@@ -57,7 +57,9 @@ class ByteWinograd(Winograd):
 
     @classmethod
     def can(cls, layer: Layer) -> bool:
-        if not super().can(layer):
+        if not super().can(layer) or not isinstance(layer, ByteLayer):
+            return False
+        if layer.offset is not None or layer.weights.dtype != np.int8:
             return False
         weights = np.abs(layer.weights.astype(np.int64)).reshape(len(layer.weights), -1)
         most = 128 * weights.sum(axis=1) + np.abs(layer.bias)

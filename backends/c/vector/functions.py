@@ -19,6 +19,15 @@ static inline int32x2_t @rescaled(int64x2_t s, int32x2_t m, int64x2_t r) {
 }
 """
 STORE_WORD = "static inline void @store_word(int8_t *p, int32_t v) { memcpy(p, &v, 4); }\n"
+WITH_OFFSET = """\
+/* Sums of four channels times multipliers plus offsets, in 64 bits, shifted right by -r, halves up. */
+static inline int16x4_t @with_offset(int32x4_t s, int32x4_t m, int32x4_t r, const int32_t *offsets) {
+  const int64x2_t low = vmlal_s32(vreinterpretq_s64_s32(vld1q_s32(offsets)), vget_low_s32(s), vget_low_s32(m));
+  const int64x2_t high = vmlal_high_s32(vreinterpretq_s64_s32(vld1q_s32(offsets + 4)), s, m);
+  const int32x2_t first = vqmovn_s64(vrshlq_s64(low, vmovl_s32(vget_low_s32(r))));
+  return vqmovn_s32(vqmovn_high_s64(first, vrshlq_s64(high, vmovl_high_s32(r))));
+}
+"""
 LOAD_FOUR = """\
 #if defined(__clang__) || !defined(__GNUC__) || __GNUC__ < 10
 /* Clang pairs loads, and copies vectors that are loaded together; older compilers cannot. */
@@ -52,6 +61,8 @@ def add(constants: Constants, name: str, text: str) -> None:
     constants.function("noinline", NOINLINE)
     if "@store_word(" in text:
         constants.function("store_word", STORE_WORD)
+    if "@with_offset(" in text:
+        constants.function("with_offset", WITH_OFFSET)
     if "@rescaled(" in text:
         constants.function("rescaled", RESCALED)
     if "@load_f16(" in text:

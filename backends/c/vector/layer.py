@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgec.backends.c.lowbit.codebook import Codebook
 from edgec.backends.c.vector.order import Order
 from edgec.backends.c.view import View, reshaped
 from edgec.ops import Conv, Dense
@@ -17,7 +18,8 @@ from edgec.ops import Conv, Dense
 @dataclass(frozen=True, eq=False)
 class Layer:
     """`weights` [O, kH, kW, C / groups], `bias` [O]; results are clamped to lo..hi. `pad` is the code that stands for
-    zero around x. `winograd`: how Winograd's method does it, where it does."""
+    zero around x. `codes`: how the weights are stored, where not as they are; `winograd`: how Winograd's method does
+    it, where it does."""
 
     LANES: ClassVar[int]
     """Elements of a vector of x."""
@@ -28,6 +30,7 @@ class Layer:
     lo: float
     hi: float
     pad: int
+    codes: Codebook | None = field(default=None, kw_only=True)
     winograd: Order | None = field(default=None, kw_only=True)
 
     @property
@@ -56,6 +59,12 @@ class Layer:
         kernel = (int(o.w.shape[2]), int(o.w.shape[3]))
         top, left, bottom, right = o.pads
         return kernel, _two(o.strides), _two(o.dilations), (top, left, bottom, right)
+
+    def image_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of an operand of `shape` as an image."""
+        if isinstance(self.op, Dense):
+            return 1, math.prod(shape[:-1])
+        return (shape[2], shape[3]) if len(shape) == 4 else (1, shape[2])
 
     @property
     def halo(self) -> tuple[int, int, int, int]:

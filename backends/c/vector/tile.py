@@ -38,7 +38,10 @@ def split(places: int, most: int) -> list[tuple[int, int]]:
 @dataclass(frozen=True, eq=False)
 class Block:
     """Output channels from `first` on, `count` of them in `vectors` vectors: weights as the tile reads them, and
-    `numbers` that it needs for every channel."""
+    `numbers` that it needs for every channel. A run is visited in so many `parts`.
+
+    `twice`: weights that a byte cannot hold are the sum of two, which are multiplied one after the other: every run
+    is done with the first ones, then with the second ones."""
 
     first: int
     count: int
@@ -46,6 +49,8 @@ class Block:
     weights: NDArray
     numbers: NDArray
     tile: type[Tile]
+    parts: int = 1
+    twice: bool = False
     x: int = 0
     """The first channel of x that it takes, where these come in groups."""
 
@@ -66,6 +71,10 @@ class Tile:
     WEIGHT: ClassVar[str]
     NUMBER: ClassVar[str]
     """C types of x and y, of weights and of what is known of every channel."""
+    FULL: ClassVar[bool] = False
+    """Whether blocks have all vectors, also where fewer channels are left."""
+    RESULT: ClassVar[str] = ""
+    """The type of y, where it is another one."""
     FACTS: ClassVar[tuple[str, str, str]]
     """The name of the struct of facts, what they are and their members behind those that all tiles have."""
 
@@ -175,12 +184,20 @@ class Tile:
         for group in range(groups):
             for start in range(0, outputs, block):
                 count = min(block, outputs - start)
-                n, first = -(-count // LANES), group * outputs + start
-                chosen = w[group, start : start + n * LANES]
+                n, first = vectors if cls.FULL else -(-count // LANES), group * outputs + start
+                chosen = cls.parts(w[group, start : start + n * LANES])
                 tile = cls.refined(chosen)
                 numbers = cls.numbers(layer, first, n * LANES)
-                made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, group * layer.weights.shape[3]))
+                parts, twice = chosen.shape[2] // columns, chosen[0].size > rows * columns * run
+                x = group * layer.weights.shape[3]
+                made.append(Block(first, count, n, tile.packed(chosen), numbers, tile, parts, twice, x))
         return made
+
+    @classmethod
+    def parts(cls, w: NDArray) -> NDArray:
+        """Weights [channels, rows, columns, run] that the tile can multiply: where one is too large for it, two
+        columns in place of one, with what the sum of both is; where a run is too long, columns that are parts of it."""
+        return w
 
     def special(self) -> list[str]:
         """What distinguishes this function from others of the tile with the same fields."""
@@ -198,10 +215,11 @@ class Tile:
 
     def function(self) -> str:
         """`lines` rows of `tiles` times `places` neighbouring results."""
+        result = self.RESULT or self.ELEMENT
         lines = [
             f"NOINLINE_ static void {self.name}(",
             f"    const {self.ELEMENT} *from, const {self.WEIGHT} *weights, const {self.NUMBER} *numbers,",
-            f"    {self.ELEMENT} *to, int32_t lines, int32_t tiles, int32_t turns, const @{self.FACTS[0]} *t) {{",
+            f"    {result} *to, int32_t lines, int32_t tiles, int32_t turns, const @{self.FACTS[0]} *t) {{",
             *(["  (void)turns;"] * (not self.loop)),
             "  /* in registers: a store of results might change the struct, as far as a compiler knows */",
             "  const ptrdiff_t x_step = t->x_step, y_step = t->y_step, x_row = t->x_row, y_row = t->y_row;",
@@ -213,7 +231,7 @@ class Tile:
             *self.held(),
             "  for (int32_t line = 0; line < lines; line++, from += x_row, to += y_row) {",
             f"    const {self.ELEMENT} *x = from;",
-            f"    {self.ELEMENT} *y = to;",
+            f"    {result} *y = to;",
             "    for (int32_t k = 0; k < tiles; k++) {",
             f"      const {self.WEIGHT} *w = weights;",
             f"      const {self.ELEMENT} *row = x;",
