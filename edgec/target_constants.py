@@ -79,6 +79,7 @@ WORK = {
     "matrix_tile": "a tile of such code",
     "neon_pair": "products of eight bytes, to which others are added in 16 bits before the sums are in 32 bits",
     "neon_more": "other such products",
+    "neon_long": "other such products, of a whole run or a large part of it",
     "neon_idle": "a place by which such a tile falls short of four, which leave no instruction waiting",
     "neon_lane": "an instruction of a tile that multiplies by lanes",
     "neon_load": "a vector load of both",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgec.backends.c.dot.coded import coded_tile
 from edgec.backends.c.dot.tiles import DotTile
-from edgec.backends.c.fp16.long import LongTile
+from edgec.backends.c.fp16.long import LongTile as HalfTile
 from edgec.backends.c.fp16.match import HalfLayer
 from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32.depthwise import FloatWindow
@@ -35,6 +35,7 @@ from edgec.backends.c.mcu import work as mcu
 from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.neon.depthwise import NeonWindow
 from edgec.backends.c.neon.lane import LaneTile
+from edgec.backends.c.neon.long import LongTile
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.single import EXPONENTIALS
@@ -328,7 +329,7 @@ def _float_tiles(
 def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool = False) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
-    tile: type[FloatTile] = TapTile if layer.depthwise else LongTile if long else FloatTile
+    tile: type[FloatTile] = TapTile if layer.depthwise else HalfTile if long else FloatTile
     run, taps = (1 if layer.depthwise else run), tap_rows * columns
     blocks = tile.blocks(layer, tile.block(places))
     for block in blocks:
@@ -475,10 +476,18 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
         for count, n in split(places, tile.most_places(run, block.vectors)):
             tiles = rows * n
             if issubclass(tile, PairTile):
-                chains = taps * (pieces + (rest > 0)) * channels  # of products in 16 bits, for each place
+                parts = taps * (pieces + (rest > 0))  # that are added in 16 bits
+                if issubclass(tile, LongTile):
+                    parts = tap_rows * LongTile.parts(layer.weights.reshape(-1, tap_rows, columns, run)).shape[2]
+                chains = parts * channels  # for each place
                 found["neon_pair"] += tiles * count * chains
-                found["neon_more"] += tiles * count * (taps * (pieces * tile.DEPTH + rest) * channels - chains)
-                found["neon_idle"] += tiles * chains * max(CHAINS - count, 0)
+                more = "neon_long" if issubclass(tile, LongTile) else "neon_more"
+                found[more] += tiles * count * (taps * (pieces * tile.DEPTH + rest) * channels - chains)
+                if more == "neon_long":  # few sums wait for themselves
+                    steps = taps * (pieces * tile.DEPTH + rest)
+                    found["neon_idle"] += tiles * steps * max(CHAINS * LANES - count * channels, 0)
+                else:
+                    found["neon_idle"] += tiles * chains * max(CHAINS - count, 0)
                 vectors = pieces * -(-tile.DEPTH // 2) + -(-rest // 2)
                 found["neon_load"] += tiles * taps * (channels + count) * vectors
                 found["neon_rescale"] += tiles * count * block.vectors * LANES  # pairwise additions

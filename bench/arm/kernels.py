@@ -48,10 +48,10 @@ def _input(shape: tuple[int, ...], name: str, fmt: Affine | None = CODES) -> Op:
     return Relu(Transpose(x, FIRST) if len(shape) == 4 else x, loc=(f"{name}_in",))
 
 
-def _codes(rng: np.random.Generator, *shape: int, small: bool = False) -> Constant:
+def _codes(rng: np.random.Generator, *shape: int, small: float = 0) -> Constant:
     codes = rng.integers(-127, 128, shape)
     if small:
-        codes = np.clip(np.round(rng.normal(0, 30, shape)), -127, 127)
+        codes = np.clip(np.round(rng.normal(0, 30 * small, shape)), -127, 127)
     return Constant(codes.astype(np.int8), type=TensorType(Affine(S8, (0.01,), (0,)), shape))
 
 
@@ -77,10 +77,10 @@ def conv(
     stride: int = 1,
     relu: bool = True,
     first: bool = False,
-    small: bool = False,
+    small: float = 0,
 ) -> Layer:
     """`first`: it reads the input itself, which dot-product code copies, as layers of few channels do. `small`: weights
-    as trained ones are, few of them large."""
+    as trained ones are, few of them large; 0.2: none."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((1, inputs, height, width), name)
@@ -93,7 +93,7 @@ def conv(
     return make
 
 
-def depthwise(channels: int, height: int, width: int, stride: int = 1, relu: bool = True, small: bool = False) -> Layer:
+def depthwise(channels: int, height: int, width: int, stride: int = 1, relu: bool = True, small: float = 0) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((1, channels, height, width), name)
         w = _codes(rng, channels, 1, 3, 3, small=small)
@@ -103,7 +103,7 @@ def depthwise(channels: int, height: int, width: int, stride: int = 1, relu: boo
     return make
 
 
-def chain(channels: int, outputs: int, height: int, width: int, small: bool = False) -> Layer:
+def chain(channels: int, outputs: int, height: int, width: int, small: float = 0) -> Layer:
     """Pointwise, depthwise, pointwise, window: results with the margins that the next one reads. `small`: as in trained
     networks, where the zero point is the smallest code and saturation makes ReLU."""
 
@@ -133,7 +133,7 @@ def grouped(channels: int, size: int, kernel: int, groups: int, batch: int = 1) 
     return make
 
 
-def dense(inputs: int, outputs: int, relu: bool = True, small: bool = False) -> Layer:
+def dense(inputs: int, outputs: int, relu: bool = True, small: float = 0) -> Layer:
     """Few inputs are the outputs of another layer: an elementwise step of so few is a loop of its own kind."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
@@ -328,7 +328,7 @@ GRAPHS: dict[str, list[Layer]] = {
     ],
     "strided": [
         conv(32, 40, 16, 16, 3, 2), conv(64, 48, 8, 8, 3, 2, relu=False), conv(40, 48, 8, 16, 3, 2),
-        conv(32, 32, 10, 16, 3, 2, small=True),
+        conv(32, 32, 10, 16, 3, 2, small=1),
     ],
     "chains": [chain(16, 32, 20, 20), chain(48, 48, 9, 13), chain(64, 64, 30, 5), chain(32, 96, 6, 6)],
     "short_chains": [chain(8, 16, 30, 30), chain(8, 24, 13, 17), chain(4, 20, 12, 12)],
@@ -363,26 +363,30 @@ GRAPHS: dict[str, list[Layer]] = {
         ends(4), ends(16), ends(40),
     ],
     "small": [
-        conv(8, 24, 40, 40, 1, small=True), conv(24, 48, 18, 18, 1, small=True), conv(64, 64, 24, 6, 1, small=True),
-        conv(96, 96, 7, 7, 1, small=True), conv(160, 192, 4, 4, 1, relu=False, small=True),
-        conv(256, 240, 3, 3, 1, small=True), conv(16, 32, 28, 28, 3, 2, small=True),
-        conv(32, 48, 12, 12, 3, 2, relu=False, small=True), conv(32, 64, 16, 16, 1, 2, small=True),
-        conv(48, 64, 7, 7, 3, 2, small=True),
+        conv(8, 24, 40, 40, 1, small=1), conv(24, 48, 18, 18, 1, small=1), conv(64, 64, 24, 6, 1, small=1),
+        conv(96, 96, 7, 7, 1, small=1), conv(160, 192, 4, 4, 1, relu=False, small=1),
+        conv(256, 240, 3, 3, 1, small=1), conv(16, 32, 28, 28, 3, 2, small=1),
+        conv(32, 48, 12, 12, 3, 2, relu=False, small=1), conv(32, 64, 16, 16, 1, 2, small=1),
+        conv(48, 64, 7, 7, 3, 2, small=1),
+    ],
+    "small_sums": [
+        dense(128, 96, relu=False, small=0.2), dense(256, 64, small=0.2), dense(640, 48, small=0.2),
+        conv(64, 64, 6, 6, 1, small=0.2), conv(128, 64, 7, 6, 1, relu=False, small=0.2),
     ],
     "small_chains": [
-        chain(16, 32, 20, 20, small=True), chain(48, 48, 9, 13, small=True), chain(64, 64, 30, 5, small=True),
-        chain(32, 96, 6, 6, small=True),
+        chain(16, 32, 20, 20, small=1), chain(48, 48, 9, 13, small=1), chain(64, 64, 30, 5, small=1),
+        chain(32, 96, 6, 6, small=1),
     ],
     "small_depthwise": [
-        depthwise(n, h, w, stride, relu=False, small=True) for n, h, w, stride in (
+        depthwise(n, h, w, stride, relu=False, small=1) for n, h, w, stride in (
             (8, 30, 30, 1), (16, 30, 30, 1), (32, 20, 20, 2), (64, 20, 5, 1), (96, 10, 10, 2), (128, 6, 6, 1),
             (128, 6, 6, 2), (240, 3, 3, 1),
         )
     ],
     "small_dense": [
-        dense(512, 96, small=True), dense(160, 128, small=True), dense(128, 96, small=True), dense(96, 8, small=True),
-        dense(144, 512, relu=False, small=True), dense(48, 10, relu=False, small=True),
-        dense(200, 2, relu=False, small=True), dense(64, 16, small=True), dense(8, 160), dense(16, 64), dense(24, 40),
+        dense(512, 96, small=1), dense(160, 128, small=1), dense(128, 96, small=1), dense(96, 8, small=1),
+        dense(144, 512, relu=False, small=1), dense(48, 10, relu=False, small=1),
+        dense(200, 2, relu=False, small=1), dense(64, 16, small=1), dense(8, 160), dense(16, 64), dense(24, 40),
         dense(320, 4, relu=False), dense(56, 12, relu=False), dense(80, 20),
     ],
     "floats": [
