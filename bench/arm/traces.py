@@ -16,7 +16,10 @@ from edgec.hw.sim import c_program, c_steps
 from edgec.hw.sim.c_steps import executed
 from edgec.hw.tools.doctor import require_tools
 
-MADE_BY = [*Path(str(arm.__file__)).parent.rglob("*.*"), *(Path(str(m.__file__)) for m in (c_program, c_steps, testbench))]
+MADE_BY = [
+    *Path(str(arm.__file__)).parent.rglob("*.*"),
+    *(Path(str(m.__file__)) for m in (c_program, c_steps, testbench)),
+]
 """Files that say how a plan is compiled, run and priced."""
 
 
