@@ -2,8 +2,8 @@
 
 `edgec.target_constants.WORK` says what every kind is.
 
-Loops are counted as they are written: taps that lie outside an image are not done; `vector_work.py` counts vector code in
-its own instructions, tile by tile.
+Loops are counted as they are written: taps that lie outside an image are not done; `vector_work.py` counts vector
+code in its own instructions, tile by tile.
 """
 
 from __future__ import annotations
