@@ -131,7 +131,6 @@ WORK = {
     "float_idle": "a sum by which those under way fall short of eight, which leave no instruction waiting",
     "float_load": "a vector load beside those",
     "float_four": "a load of four vectors at once",
-    "float_held": "a vector of weights that is loaded once for all tiles, if only onto the stack",
     "float_number": "a number of a run of every place of a tile",
     "float_turn": "a turn of their innermost loop",
     "float_store": "a vector of sums begun, clamped and stored",

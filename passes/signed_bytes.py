@@ -1,10 +1,9 @@
-"""Re-encodes unsigned tensors of up to 8 bits, or of 16, inside a network as signed ones: the same values, codes 128 or
-32768 less.
+"""Re-encodes unsigned tensors of up to 8 bits, or of 16, as signed ones inside a network: codes move by half of theirs.
 
-Vector code for processors multiplies signed numbers by signed ones. Narrower codes move by half of theirs, fixed-point
-ones get a zero point. Nothing is rounded anew, and the borders of the network keep their formats: a `Requantize` of its
-own, which moves codes only, stands behind an unsigned input, in front of an unsigned output, and in front of an op that
-needs the codes as they were.
+Vector code for processors multiplies signed numbers by signed ones: codes of 8 bits move by 128, those of 16 by 32768,
+and fixed-point ones get a zero point. Nothing is rounded anew, and the borders of the network keep their formats: a
+`Requantize` of its own, which moves codes only, stands behind an unsigned input, in front of an unsigned output, and in
+front of an op that needs the codes as they were.
 """
 
 from __future__ import annotations

@@ -170,13 +170,10 @@ def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View, long:
     tap_rows, columns, run = runs(layer)
     tile: type[FloatTile] = TapTile if layer.depthwise else HalfTile if long else FloatTile
     run, taps = (1 if layer.depthwise else run), tap_rows * columns
-    blocks = tile.blocks(layer, tile.block(places))
-    for block in blocks:
+    for block in tile.blocks(layer, tile.block(places)):
         for count, n in split(places, tile.most_places(run, block.vectors)):
-            turns = _float_tiles(found, tile, rows, n, taps, run, count, block.vectors)
+            _float_tiles(found, tile, rows, n, taps, run, count, block.vectors)
             found["float_call"] += 1
-            if _held(blocks, block, taps, turns):
-                found["float_held"] += rows * n * run * block.vectors
             if isinstance(layer, HalfLayer):
                 widened = 0 if long else block.vectors + count / 4
                 found["float_load"] += round(rows * n * taps * run * widened)
@@ -386,7 +383,7 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["dot_rescale"] += tiles * count * _rescaling(layer, block.vectors)
             turns = run // 16 // max(DotTile.turn(run // 16, count * block.vectors), 1)
             found["dot_turn"] += tiles * taps * turns
-            if _held(blocks, block, taps, turns):
+            if run >= 16 and _held(blocks, block, taps, turns):
                 found["dot_held"] += tiles * quads * block.vectors
             found["dot_run"] += tiles * taps
             found["dot_tile"] += tiles
@@ -394,7 +391,7 @@ def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
 
 def _held(blocks: Sequence[Block], block: Block, taps: int, turns: int) -> bool:
     """Whether a compiler knows the weights of a block and what is done with them: it loads them once for all places,
-    and those that registers do not hold lie on the stack."""
+    and those that registers do not hold lie on the stack. Tiles that are `short` keep it from that."""
     return taps * max(turns, 1) == 1 and sum(b.count == block.count for b in blocks) == 1
 
 

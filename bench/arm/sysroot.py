@@ -22,6 +22,7 @@ V82 = f"{BASE} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp ssbs"
 # goes as a Neoverse N2, for a core with i8mm
 CPUINFO = {
     "cortex-a53": ("0xd03", BASE),
+    "cortex-a55": ("0xd05", V82.removesuffix(" ssbs")),
     "cortex-a72": ("0xd08", BASE),
     "cortex-a76": ("0xd0b", V82),
     "max": ("0xd49", f"{V82} i8mm bf16"),

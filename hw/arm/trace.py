@@ -21,6 +21,8 @@ from edgec.hw.tools.doctor import require_tools
 from edgec.hw.tools.process import run
 
 REPETITIONS = 100
+PAGE = 4096
+"""Bytes of a page; QEMU translates no block beyond its end."""
 COVERED = 0.99
 """Share of the executed instructions whose blocks are simulated; the others are taken to be like these."""
 A64, V7EM, V81M = "aarch64-linux-gnu", "thumbv7em-none-eabihf", "thumbv8.1m.main-none-eabihf"
@@ -54,6 +56,7 @@ class Trace:
 
 def trace(blocks: Sequence[Block], core: str) -> Trace:
     """Cycles of `blocks` on `core`, unscaled. Raises E0204 for a core without a model, E06xx for the tools."""
+    blocks = joined(blocks)
     everything = sum(b.executions * b.instructions for b in blocks)
     chosen = _covering(blocks, COVERED * everything)
     covered = sum(b.executions * b.instructions for b in chosen)
@@ -61,6 +64,24 @@ def trace(blocks: Sequence[Block], core: str) -> Trace:
         return Trace(0.0, 0, 1.0)
     cycles = sum(b.executions * c for b, c in zip(chosen, block_cycles([b.code for b in chosen], core), strict=True))
     return Trace(cycles * everything / covered, everything, covered / everything)
+
+
+def joined(blocks: Sequence[Block]) -> list[Block]:
+    """Blocks that QEMU cut where a page of memory ends, whole again: what lies behind the end belongs to all blocks
+    that lead there, if it was executed as often as these together."""
+    found = {(b.address, len(b.code)): b for b in blocks}
+    starts = {b.address: b for b in blocks}
+    for page in sorted(a for a in starts if a % PAGE == 0):
+        rest = starts[page]
+        leading = [b for b in found.values() if b.address + len(b.code) == page]
+        if sum(b.executions for b in leading) != rest.executions:
+            continue
+        del found[rest.address, len(rest.code)]
+        for b in leading:
+            del found[b.address, len(b.code)]
+            block = Block(b.address, b.executions, b.instructions + rest.instructions, b.code + rest.code)
+            found[b.address, len(block.code)] = block
+    return sorted(found.values(), key=lambda b: b.address)
 
 
 def _covering(blocks: Sequence[Block], wanted: float) -> list[Block]:

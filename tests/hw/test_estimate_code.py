@@ -64,11 +64,7 @@ MEANS = {
     "cortex-a53": 0.085, "cortex-a55": 0.075, "cortex-a72": 0.075, "cortex-a76": 0.065,
     "cortex-m4": 0.07, "cortex-m7": 0.06, "cortex-m55": 0.05,
 }  # fmt: skip
-BEYOND = {
-    "cortex-a53": {("vww_96_float", "s02_conv")},
-    "cortex-a55": {("vww_96_int8", "s02_conv"), ("vww_96_float", "s02_conv"), ("ad01_fp32", "s04_dense")},
-    "cortex-a72": {("kws_ref_model", "s12_softmax"), ("pretrainedResnet_quant", "s03_requantize")},
-}
+BEYOND = {"cortex-a55": {("ad01_fp32", "s04_dense")}}
 """Kernels that are not within 20 %, of which docs/estimates-arm.md says why."""
 
 

@@ -12,7 +12,7 @@ from test_estimate_code import _network, _plan
 from edgec.diagnostics import EdgecError
 from edgec.graph import Graph
 from edgec.hw.arm.plugin import Block
-from edgec.hw.arm.trace import block_cycles, simulable, trace, whole
+from edgec.hw.arm.trace import block_cycles, joined, simulable, trace, whole
 from edgec.hw.estimate import estimate
 from edgec.hw.estimate.traced import estimate_traced
 from edgec.hw.sim.c_program import run_plan
@@ -62,6 +62,16 @@ def test_half_an_instruction_at_the_end_of_a_page_is_left_out() -> None:
     assert whole(THUMB_ADD + wide) == THUMB_ADD + wide
     assert whole(THUMB_ADD + wide[:2]) == THUMB_ADD
     assert block_cycles([2 * THUMB_ADD + wide[:2], THUMB_ADD], "cortex-m4") == pytest.approx([2.0, 1.0], abs=0.1)
+
+
+def test_blocks_cut_at_the_end_of_a_page_are_joined() -> None:
+    """What is executed another number of times, or does not end with its page, stays apart."""
+    half, rest = Block(4088, 7, 2, 2 * ADD), Block(4096, 7, 3, 3 * ADD)
+    assert joined([rest, half]) == [Block(4088, 7, 5, 5 * ADD)]
+    longer = [Block(4092, 5, 1, ADD), Block(4096, 5, 1024, 1024 * ADD), Block(8192, 5, 1, ADD)]
+    assert joined(longer) == [Block(4092, 5, 1026, 1026 * ADD)]
+    for apart in ([half, Block(4096, 8, 3, 3 * ADD)], [Block(4080, 7, 2, 2 * ADD), Block(4088, 7, 1, ADD)]):
+        assert joined(apart) == apart
 
 
 def test_a_core_without_a_model_is_refused() -> None:

@@ -55,6 +55,10 @@ class DotTile(ByteTile):
         w = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, -run % 4)))
         return w.reshape(outputs // LANES, LANES, rows, columns, -1, 4).transpose(2, 3, 4, 0, 1, 5)
 
+    @property
+    def short(self) -> bool:
+        return not self.whole
+
     def begun(self) -> list[str]:
         p = range(self.places)
         starts = (", ".join(f"s{i}{n} = vld1q_s32(numbers + {LANES * n})" for i in p) for n in range(self.vectors))

@@ -77,6 +77,10 @@ class FloatTile(Tile):
         """Statements that store the first `count` lanes of a variable."""
         return finish.stored(to, value, count)
 
+    @property
+    def short(self) -> bool:
+        return self.single and not self.loop
+
     def held(self) -> list[str]:
         return ["  " + line for line in finish.held(self.clamp)]
 

@@ -49,8 +49,11 @@ NOINLINE = """\
 #define NOINLINE_ __attribute__((noinline))
 /* Loads stay on their side of it, of Clang too: early ones would need registers that there are not. */
 #define IN_ORDER_ __asm__ volatile("" ::: "memory")
+/* Clang sees which constants a pointer points to, loads them in front of the loop and keeps them on the stack. */
+#define UNKNOWN_(p) __asm__ volatile("" : "+r"(p))
 #else
 #define NOINLINE_
+#define UNKNOWN_(p) (void)0
 #define IN_ORDER_ (void)0
 #endif
 """

@@ -199,6 +199,11 @@ class Tile:
         columns in place of one, with what the sum of both is; where a run is too long, columns that are parts of it."""
         return w
 
+    @property
+    def short(self) -> bool:
+        """Whether a compiler would load all weights of a run ahead of the places, more than registers hold."""
+        return False
+
     def special(self) -> list[str]:
         """What distinguishes this function from others of the tile with the same fields."""
         return []
@@ -234,6 +239,7 @@ class Tile:
             f"    {result} *y = to;",
             "    for (int32_t k = 0; k < tiles; k++) {",
             f"      const {self.WEIGHT} *w = weights;",
+            *(["      UNKNOWN_(w);"] * self.short),
             f"      const {self.ELEMENT} *row = x;",
             *("      " + line for line in self.begun()),
         ]
