@@ -101,7 +101,7 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
     """Multiply-adds of binary32, and what loads and stores around them; conversions of halves, which `long` products do
     without, count as loads and stores."""
     twice = 2 if isinstance(layer, HalfLayer) else 1
-    if layer.depthwise and FloatWindow.can(layer):
+    if layer.depthwise and FloatWindow.can(layer, y):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
         taps = window.rows * window.columns
         alone = 2 if _unrolled(schedule, layer, y, FloatWindow) else 1
@@ -134,11 +134,14 @@ def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -
     def name(of: Layer) -> str:
         return family.of(of, 2 if len(of.weights) < family.BLOCK else of.window[1][1], 1).name
 
-    widths = {
-        schedule.views[step.result].shape[-1]
-        for step in schedule.steps
-        if type(step.layer) is type(layer) and step.layer.depthwise and name(step.layer) == name(layer)
-    }
+    def same(of: Layer | None, result: View) -> bool:
+        if of is None or type(of) is not type(layer) or not of.depthwise:
+            return False
+        image = of.image(result)
+        return image is not None and family.can(of, image) and name(of) == name(layer)
+
+    results = ((step.layer, schedule.views[step.result]) for step in schedule.steps)
+    widths = {result.shape[-1] for of, result in results if same(of, result)}
     return widths == {y.shape[3]} and y.shape[3] <= MOST_UNROLLED
 
 

@@ -22,7 +22,7 @@ from edgec.ops import Op
 def body(layer: FloatLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
-        if HalfWindow.can(layer):
+        if HalfWindow.can(layer, y):
             return depthwise(layer, x, y, constants, base, HalfWindow)
         return dense(layer, x, y, constants, base, HalfTapTile)
     if layer.winograd is not None:

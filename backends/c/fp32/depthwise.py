@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgec.backends.c.fp32 import finish
 from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.vector.depthwise import Window
+from edgec.backends.c.view import View
 
 REGISTERS = 29
 """Vectors that there are, without the bias and the clamp."""
@@ -32,7 +33,7 @@ class FloatWindow(Window):
     rows: int
 
     @classmethod
-    def can(cls, layer: FloatLayer) -> bool:
+    def can(cls, layer: FloatLayer, y: View) -> bool:
         """Whether a layer has a vector of channels, and columns that follow each other."""
         (kh, kw), (_, advance), dilations, _ = layer.window
         fits = 2 * kh * kw + 1 <= REGISTERS and advance <= kw

@@ -22,7 +22,7 @@ from edgec.backends.c.view import View
 def body(layer: FloatLayer, x: View, y: View, constants: Constants, base: str, work: int) -> list[str]:
     """Statements for x at `base` and y at `y`."""
     if layer.depthwise:
-        if FloatWindow.can(layer):
+        if FloatWindow.can(layer, y):
             return depthwise(layer, x, y, constants, base, FloatWindow)
         return dense(layer, x, y, constants, base, TapTile)
     if layer.winograd is not None:

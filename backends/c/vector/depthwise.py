@@ -51,6 +51,11 @@ class Window:
     clamp: str
 
     @classmethod
+    def can(cls, layer: Any, y: View) -> bool:
+        """Whether a layer has such windows; y is its result as an image."""
+        raise NotImplementedError
+
+    @classmethod
     def of(cls, layer: Any, advance: int, together: int) -> Window:
         """The window of a layer."""
         raise NotImplementedError
