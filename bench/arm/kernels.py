@@ -14,6 +14,7 @@ from edgec.graph import Graph
 from edgec.ops import (
     Add,
     AvgPool,
+    Concat,
     Constant,
     Conv,
     Dense,
@@ -25,9 +26,13 @@ from edgec.ops import (
     MaxPool,
     Mul,
     Op,
+    Pad,
     Quantize,
+    Reduce,
     Relu,
     Requantize,
+    Reshape,
+    Resize,
     Rnn,
     Softmax,
     Transpose,
@@ -170,6 +175,85 @@ def average(channels: int, height: int, width: int) -> Layer:
 def largest(channels: int, size: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
         return MaxPool(_input((1, channels, size, size), name), (2, 2), (2, 2), loc=(name,))
+
+    return make
+
+
+def pooled(
+    kind: type[AvgPool | MaxPool],
+    channels: int,
+    size: int,
+    kernel: int,
+    stride: int,
+    pad: int = 0,
+    fmt: Affine | None = CODES,
+    last: bool = True,
+) -> Layer:
+    """A pooling window; `last`: of an image whose channels come last."""
+
+    def make(rng: np.random.Generator, name: str) -> Op:
+        shape = (1, channels, size, size)
+        x = _input(shape, name, fmt) if last else _before(shape, name, fmt)
+        window: tuple = ((kernel, kernel), (stride, stride), (pad,) * 4)
+        if kind is MaxPool:
+            return MaxPool(x, *window, loc=(name,))
+        return AvgPool(x, *window, out=None if fmt is None else OUT, loc=(name,))
+
+    return make
+
+
+def _before(shape: tuple[int, ...], name: str, fmt: Affine | None) -> Op:
+    """A step whose result lies as its axes say."""
+    return Relu(Input(name, type=TensorType(fmt if fmt is not None else F32, shape)), loc=(f"{name}_in",))
+
+
+def flattened(channels: int, size: int, fmt: Affine | None = CODES) -> Layer:
+    """Channels come last, and first in what is read as one row: elements are copied one by one."""
+
+    def make(rng: np.random.Generator, name: str) -> Op:
+        x = _input((1, channels, size, size), name, fmt)
+        return Relu(Reshape(x, (1, channels * size * size), loc=(name,)), loc=(name,))
+
+    return make
+
+
+def joined(shapes: list[tuple[int, ...]], axis: int, fmt: Affine | None = CODES) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        xs = tuple(_input(shape, f"{name}{k}", fmt) for k, shape in enumerate(shapes))
+        return Concat(xs, axis, loc=(name,))
+
+    return make
+
+
+def padded(channels: int, size: int, pad: int, mode: str = "constant", fmt: Affine | None = CODES) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        x = _input((1, channels, size, size), name, fmt)
+        return Pad(x, (0, 0, pad, pad, 0, 0, pad, pad), mode, loc=(name,))
+
+    return make
+
+
+def resized(channels: int, size: int) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        x = _input((1, channels, size, size), name, None)
+        sizes, scales = (2 * size, 2 * size), (2.0, 2.0)
+        return Resize(x, sizes, scales, "nearest", "asymmetric", "floor", loc=(name,))
+
+    return make
+
+
+def reduced(function: str, shape: tuple[int, ...], axis: int) -> Layer:
+    def make(rng: np.random.Generator, name: str) -> Op:
+        return Reduce(_before(shape, name, None), function, (axis,), loc=(name,))
+
+    return make
+
+
+def rows(shape: tuple[int, ...]) -> Layer:
+    """Softmax of many short rows."""
+
+    def make(rng: np.random.Generator, name: str) -> Op:
+        return Softmax(_before(shape, name, None).operands[0], loc=(name,))
 
     return make
 
@@ -443,6 +527,37 @@ GRAPHS: dict[str, list[Layer]] = {
     "recurrent": [
         recurrent(Rnn, 16, 32, 8), recurrent(Rnn, 40, 64, 5), recurrent(Gru, 10, 20, 6), recurrent(Gru, 40, 64, 4),
         recurrent(Lstm, 12, 16, 8), recurrent(Lstm, 40, 64, 4), recurrent(Lstm, 64, 33, 4),
+    ],
+    "pools": [
+        *(pooled(MaxPool, c, n, k, s, p) for c, n, k, s, p in (
+            (16, 16, 3, 2, 0), (32, 9, 2, 1, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1), (8, 12, 5, 2, 0), (48, 8, 2, 2, 0))),
+        *(pooled(AvgPool, c, n, k, s, p) for c, n, k, s, p in (
+            (16, 16, 3, 2, 0), (32, 8, 2, 2, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1))),
+        *(pooled(kind, c, n, k, s, p, last=False) for kind in (AvgPool, MaxPool) for c, n, k, s, p in (
+            (1, 28, 2, 2, 0), (3, 20, 2, 2, 0), (1, 20, 3, 2, 1))),
+    ],
+    "float_pools": [
+        *(pooled(MaxPool, c, n, k, s, p, None) for c, n, k, s, p in (
+            (16, 16, 3, 2, 0), (32, 9, 2, 1, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1), (8, 12, 5, 2, 0), (48, 8, 2, 2, 0))),
+        *(pooled(AvgPool, c, n, k, s, p, None) for c, n, k, s, p in (
+            (16, 16, 3, 2, 0), (32, 8, 2, 2, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1))),
+        *(pooled(kind, c, n, k, s, p, None, last=False) for kind in (AvgPool, MaxPool) for c, n, k, s, p in (
+            (1, 28, 2, 2, 0), (3, 20, 2, 2, 0), (1, 20, 3, 2, 1))),
+    ],
+    "moves": [
+        *(flattened(c, n, fmt) for c, n in ((8, 4), (32, 6), (16, 12), (3, 20)) for fmt in (CODES, None)),
+        *(joined([(1, c, n, n), (1, d, n, n)], 1, fmt) for c, d, n in ((16, 16, 8), (24, 8, 10), (64, 32, 4), (3, 5, 9))
+          for fmt in (CODES, None)),
+        joined([(1, 400, 4), (1, 100, 4)], 1, None), joined([(1, 300, 2), (1, 100, 2), (1, 9, 2)], 1, None),
+        joined([(1, 300), (1, 200)], 1), joined([(1, 64), (1, 64)], 1, None),
+        *(padded(c, n, p, mode, fmt) for c, n, p, mode in ((3, 16, 1, "constant"), (16, 8, 1, "constant"),
+          (8, 9, 2, "reflect"), (16, 7, 1, "edge")) for fmt in (CODES, None)),
+        resized(16, 6), resized(4, 10),
+    ],
+    "rows": [
+        *(rows(shape) for shape in ((1, 400, 2), (1, 60, 3), (1, 50, 10), (4, 21), (2, 8, 32, 32))),
+        *(reduced(f, shape, axis) for f, shape, axis in (
+            ("mean", (1, 64, 40), 2), ("sum", (1, 30, 24), 1), ("max", (1, 40, 30), 2), ("mean", (8, 100), 1))),
     ],
     "functions": [
         *(function(name, size) for name in ("exp", "sigmoid", "tanh", "erf", "gelu_tanh") for size in (24, 100)),
