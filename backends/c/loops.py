@@ -30,11 +30,18 @@ class Nest:
         lines += [INDENT * (depth + k) + "}" for k in reversed(range(len(self.loops)))]
         return lines
 
+    def run(self, size: int) -> int:
+        """Elements of `size` bytes that lie one behind the other in both tensors, if they are worth a `memcpy`."""
+        if not self.loops or any(strides[-1] != 1 for strides in self.strides[:2]):
+            return 1
+        count = self.loops[-1][1]
+        return count if count * size >= SHORTEST else 1
+
     def copy(self, target: str, at: int, source: str, start: int, size: int, depth: int = 1) -> list[str]:
         """Copy elements of `size` bytes from tensor 0 to tensor 1; runs without gaps in both as one."""
-        k = len(self.loops) - 1
-        if k < 0 or self.strides[0][k] != 1 or self.strides[1][k] != 1 or self.loops[k][1] * size < SHORTEST:
+        if self.run(size) == 1:
             return self.write([f"{target}[{self.index(1, at)}] = {source}[{self.index(0, start)}];"], depth)
+        k = len(self.loops) - 1
         outer = Nest(self.loops[:k], tuple(s[:k] for s in self.strides))
         to, of = f"{target} + {outer.index(1, at)}", f"{source} + {outer.index(0, start)}"
         return outer.write([f"memcpy({to}, {of}, {self.loops[k][1] * size});"], depth)

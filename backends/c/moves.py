@@ -44,10 +44,22 @@ def _stored(w: Writer, op: Op, element: str) -> list[str]:
     return w.epilogue(body, value)
 
 
+def filled_first(op: Pad, result: Op) -> bool:
+    """Whether a constant is written everywhere, and then what it surrounds."""
+    return op.mode == "constant" and result is op and min(op.pads) >= 0
+
+
 def pad(w: Writer, op: Pad) -> list[str]:
     name, strides, offset = w.source(op.x)
     rank = len(op.shape)
     before, body, outside = op.pads[:rank], Body(), []
+    if filled_first(op, w.step.result):
+        fill = _literal(op, fill_code(op.format, op.value))
+        at = w.result.offset + sum(n * s for n, s in zip(before, w.result.strides, strict=True))
+        everywhere = nest(op.shape, [w.result.strides], w.result.order)
+        inside = nest(op.x.shape, [strides, w.result.strides], w.result.order)
+        lines = everywhere.write([f"y[{everywhere.index(0, w.result.offset)}] = {fill};"])
+        return lines + (inside.copy("y", at, name, offset, op.format.dtype.itemsize) if op.x.tensor.size else [])
     terms = []
     for a in range(rank):
         n, position = op.x.shape[a], f"q{a}"

@@ -64,8 +64,6 @@ CALLS = {
     "gelu_tanh": "0.5f * {x} * (1.0f + @tanh_f32(0x1.988454p-1f * ({x} + 0x1.6e4e26p-5f * {x} * {x} * {x})))",
 }
 """Functions of one operand as expressions."""
-EXPONENTIALS = {"exp": 1.0, "sigmoid": 1.5, "tanh": 1.8, "erf": 2.0, "gelu": 2.4, "gelu_tanh": 2.7}
-"""How many exponentials take as long, on the mean of the cores (`bench/arm_constants.py`)."""
 
 
 def helpers(code: str) -> list[str]:

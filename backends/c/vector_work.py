@@ -32,7 +32,7 @@ from edgec.backends.c.neon.lane import LaneTile
 from edgec.backends.c.neon.long import LongTile
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.schedule import Schedule, Step
-from edgec.backends.c.single import EXPONENTIALS
+from edgec.backends.c.single import CALLS
 from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.depthwise import Window, firsts
 from edgec.backends.c.vector.layer import Layer
@@ -265,10 +265,7 @@ def gates(found: defaultdict[str, float], op: Rnn | Gru | Lstm, single: bool) ->
 
 
 def function(found: defaultdict[str, float], name: str, count: int, single: bool) -> None:
-    if single and name in EXPONENTIALS:
-        found["single"] += round(count * EXPONENTIALS[name])
-    else:
-        found["double"] += count
+    found[f"single_{name}" if single and name in CALLS else "double"] += count
 
 
 def _windows(found: defaultdict[str, float], schedule: Schedule, layer: ByteLayer, y: View, family: str) -> None:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from edgec.backends.c.functions import TRANSCENDENTAL
+from edgec.backends.c.plain_work import MOVES, moved, pairs, pooled
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.vector_work import function, gates, others, vectors
 from edgec.formats import F32, TensorType
@@ -40,8 +41,6 @@ from edgec.ops import (
     Unary,
 )
 
-MOST_IN_REGISTERS = 64
-"""Channels whose sums compilers keep in registers."""
 MOST_SCALAR = 16
 """Numbers of a loop that compilers make a vector loop of: fewer are done one by one."""
 
@@ -70,40 +69,38 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         others(found, schedule, step)
     else:
         found["step"] += 1
-        _moved(found, step.results)
-        _moved(found, step.reads, by_elements=step.anchor is None)
+        if isinstance(step.anchor, MOVES):
+            moved(found, schedule, step)
+        else:
+            _moved(found, step.results)
+            _moved(found, step.reads, by_elements=step.anchor is None)
         y = schedule.views[step.result]
         if any(y.buffer.halo):
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
             found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
         for op in step.ops:
-            _portable(found, op, step.result.tensor.size, op in schedule.single)
+            _portable(found, schedule, op, step.result.tensor.size)
         if step.codes is not None:
             found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _portable(found: defaultdict[str, float], op: Op, stored: int, single: bool) -> None:
-    size = op.tensor.size if isinstance(op.type, TensorType) else stored
+def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored: int) -> None:
+    size, single = op.tensor.size if isinstance(op.type, TensorType) else stored, op in schedule.single
     if multiplications(op):
         taps = _taps(op)
         found["tap"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
         if isinstance(op, Rnn | Gru | Lstm):
             gates(found, op, single)
-    elif isinstance(op, AvgPool):
-        visited, result = ("number_sum", "number_mean") if op.x.format.is_float else ("pool", "mean")
-        wide = "_wide" * (op.shape[1] > MOST_IN_REGISTERS)
-        found[visited + wide] += _visited(op)
-        found[result + wide] += size
-    elif isinstance(op, MaxPool):
-        found["number_max" if op.x.format.is_float else "max"] += _visited(op)
+    elif isinstance(op, AvgPool | MaxPool):
+        pooled(found, schedule.views, op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
-        found["max" if isinstance(op, ArgMax) else "pool"] += op.x.tensor.size
-    elif isinstance(op, Softmax) and single and not op.log:  # the other three loops take as long as the exponentials
-        few = op.shape[op.axis] < MOST_SCALAR
-        found["single_few" if few else "single"] += 2 * size
-        found["tap"] += 4 * size // max(op.shape[op.axis], 1)
+        largest = isinstance(op, ArgMax) or (isinstance(op, Reduce) and op.function in ("max", "min"))
+        found["number_max_apart" if largest else "reduced"] += op.x.tensor.size
+    elif isinstance(op, Softmax) and single and not op.log:
+        found["softmax_few" if op.shape[op.axis] < MOST_SCALAR else "softmax"] += size
+        found["softmax_row"] += size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; the largest, exp(0), is four times as quick
         found["double"] += 2 * size - 1.5 * (size // max(op.shape[op.axis], 1))
     elif isinstance(op, Unary) and op.function in TRANSCENDENTAL:
@@ -147,25 +144,12 @@ def _taps(op: Op) -> int:
             channels = op.tensor.size // math.prod(op.shape[2:])
             rank = len(op.shape) - 2
             return channels * math.prod(
-                _inside(op.x.shape[2 + a], op.shape[2 + a], int(op.w.shape[2 + a]), op.strides[a], op.pads[a],
+                pairs(op.x.shape[2 + a], op.shape[2 + a], int(op.w.shape[2 + a]), op.strides[a], op.pads[a],
                         op.dilations[a]) for a in range(rank)
             )  # fmt: skip
         case ConvTranspose() | Rnn() | Gru() | Lstm():
             return multiplications(op) // max(_terms(op), 1)
     return op.tensor.size
-
-
-def _visited(op: AvgPool | MaxPool) -> int:
-    channels = op.tensor.size // math.prod(op.shape[2:])
-    return channels * math.prod(
-        _inside(op.x.shape[2 + a], op.shape[2 + a], op.kernel[a], op.strides[a], op.pads[a], op.dilations[a])
-        for a in range(len(op.kernel))
-    )
-
-
-def _inside(size: int, results: int, taps: int, stride: int, before: int, dilation: int) -> int:
-    """Pairs of a result and a tap of one axis that lie in the image."""
-    return sum(0 <= r * stride + k * dilation - before < size for k in range(taps) for r in range(results))
 
 
 def _mac_kind(op: Op) -> str:

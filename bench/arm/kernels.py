@@ -187,13 +187,12 @@ def pooled(
     stride: int,
     pad: int = 0,
     fmt: Affine | None = CODES,
-    last: bool = True,
 ) -> Layer:
-    """A pooling window; `last`: of an image whose channels come last."""
+    """A pooling window: of an image whose channels come last if they are eight or more."""
 
     def make(rng: np.random.Generator, name: str) -> Op:
         shape = (1, channels, size, size)
-        x = _input(shape, name, fmt) if last else _before(shape, name, fmt)
+        x = _input(shape, name, fmt) if channels >= 8 else _before(shape, name, fmt)
         window: tuple = ((kernel, kernel), (stride, stride), (pad,) * 4)
         if kind is MaxPool:
             return MaxPool(x, *window, loc=(name,))
@@ -397,6 +396,12 @@ def function(name: str, size: int) -> Layer:
     return make
 
 
+POOLS = [
+    (16, 16, 3, 2, 0), (32, 9, 2, 1, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1), (8, 12, 5, 2, 0), (48, 8, 2, 2, 0),
+    (1, 28, 2, 2, 0), (3, 20, 2, 2, 0), (1, 20, 3, 2, 1), (6, 12, 3, 3, 0), (1, 24, 3, 1, 0),
+]  # fmt: skip
+"""Channels, size, kernel, stride and padding of windows; those of less than eight channels lie as their axes say."""
+
 GRAPHS: dict[str, list[Layer]] = {
     "pointwise": [
         conv(8, 24, 40, 40, 1), conv(16, 32, 20, 24, 1), conv(24, 48, 18, 18, 1), conv(48, 48, 13, 5, 1),
@@ -528,22 +533,10 @@ GRAPHS: dict[str, list[Layer]] = {
         recurrent(Rnn, 16, 32, 8), recurrent(Rnn, 40, 64, 5), recurrent(Gru, 10, 20, 6), recurrent(Gru, 40, 64, 4),
         recurrent(Lstm, 12, 16, 8), recurrent(Lstm, 40, 64, 4), recurrent(Lstm, 64, 33, 4),
     ],
-    "pools": [
-        *(pooled(MaxPool, c, n, k, s, p) for c, n, k, s, p in (
-            (16, 16, 3, 2, 0), (32, 9, 2, 1, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1), (8, 12, 5, 2, 0), (48, 8, 2, 2, 0))),
-        *(pooled(AvgPool, c, n, k, s, p) for c, n, k, s, p in (
-            (16, 16, 3, 2, 0), (32, 8, 2, 2, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1))),
-        *(pooled(kind, c, n, k, s, p, last=False) for kind in (AvgPool, MaxPool) for c, n, k, s, p in (
-            (1, 28, 2, 2, 0), (3, 20, 2, 2, 0), (1, 20, 3, 2, 1))),
-    ],
-    "float_pools": [
-        *(pooled(MaxPool, c, n, k, s, p, None) for c, n, k, s, p in (
-            (16, 16, 3, 2, 0), (32, 9, 2, 1, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1), (8, 12, 5, 2, 0), (48, 8, 2, 2, 0))),
-        *(pooled(AvgPool, c, n, k, s, p, None) for c, n, k, s, p in (
-            (16, 16, 3, 2, 0), (32, 8, 2, 2, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1))),
-        *(pooled(kind, c, n, k, s, p, None, last=False) for kind in (AvgPool, MaxPool) for c, n, k, s, p in (
-            (1, 28, 2, 2, 0), (3, 20, 2, 2, 0), (1, 20, 3, 2, 1))),
-    ],
+    "largest": [pooled(MaxPool, *shape) for shape in POOLS],
+    "averages": [pooled(AvgPool, *shape) for shape in POOLS],
+    "float_largest": [pooled(MaxPool, *shape, fmt=None) for shape in POOLS],
+    "float_averages": [pooled(AvgPool, *shape, fmt=None) for shape in POOLS],
     "moves": [
         *(flattened(c, n, fmt) for c, n in ((8, 4), (32, 6), (16, 12), (3, 20)) for fmt in (CODES, None)),
         *(joined([(1, c, n, n), (1, d, n, n)], 1, fmt) for c, d, n in ((16, 16, 8), (24, 8, 10), (64, 32, 4), (3, 5, 9))
@@ -555,12 +548,13 @@ GRAPHS: dict[str, list[Layer]] = {
         resized(16, 6), resized(4, 10),
     ],
     "rows": [
-        *(rows(shape) for shape in ((1, 400, 2), (1, 60, 3), (1, 50, 10), (4, 21), (2, 8, 32, 32))),
+        *(rows(shape) for shape in ((1, 400, 2), (1, 60, 3), (1, 50, 10), (4, 21), (2, 4, 24, 24))),
         *(reduced(f, shape, axis) for f, shape, axis in (
             ("mean", (1, 64, 40), 2), ("sum", (1, 30, 24), 1), ("max", (1, 40, 30), 2), ("mean", (8, 100), 1))),
     ],
     "functions": [
-        *(function(name, size) for name in ("exp", "sigmoid", "tanh", "erf", "gelu_tanh") for size in (24, 100)),
+        *(function(name, size) for name in ("exp", "sigmoid", "tanh", "erf", "gelu", "gelu_tanh")
+          for size in (24, 100)),
         *(function("softmax", size) for size in (5, 24, 100)),
     ],
 }  # fmt: skip
