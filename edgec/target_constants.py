@@ -32,7 +32,7 @@ _POOLS = {
     "max": "a visit of a window that is written out, for the largest of channels side by side",
     "max_apart": "the same where channels are not side by side, or along an axis",
     "max_beside": "a visit of a window that is a loop around some channels, for the largest",
-    "mean": "a result of an average",
+    "mean": "a result of an average of numbers of one sign, or of floats",
 }
 
 _FUNCTIONS = ("exp", "sigmoid", "tanh", "erf", "gelu", "gelu_tanh")
@@ -54,6 +54,8 @@ WORK = {
     "code": "a weight looked up by its code",
     "decode": "a vector of codes decoded into weights of vector code",
     **_POOLS,
+    "mean_signed": "a result of an average of numbers of either sign",
+    "mean_clipped": "a result of an average whose windows reach beyond the image: divisors differ",
     "window": "a place of a window at which some channels are done together",
     "clipped": "a visit of a window, one channel at a time, that may reach beyond the image",
     "reduced": "an element that a sum or a normalisation along an axis visits",
@@ -68,6 +70,8 @@ WORK = {
     "loop": "an inner loop of copied or placed elements begun",
     "rescale": "a result of a step with a rescaling to another scale",
     "element": "a result of another elementwise operation of integers",
+    "quantized": "a float rounded to a code",
+    "dequantized": "a code made a float",
     "double": "a function in double precision",
     **{f"single_{name}": f"{name} in single precision" for name in _FUNCTIONS},
     "softmax": "an element of a softmax in single precision: its exponential, and what is done besides",

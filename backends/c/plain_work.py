@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from edgec.backends.c.loops import Nest, nest
 from edgec.backends.c.moves import filled_first
-from edgec.backends.c.pool import Pool, together, written
+from edgec.backends.c.pool import Pool, inside, together, written
 from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.view import View, dense
-from edgec.ops import Concat, Constant, Gather, MaxPool, Op, Pad, Reshape, Resize, Take
+from edgec.ops import Concat, Constant, Gather, MaxPool, Op, Pad, Reshape, Resize, Take, centered_range
 
 MOST_WRITTEN_OUT = 64
 """Bytes of a `memcpy` that compilers write out."""
@@ -38,7 +38,9 @@ def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -
     if block == 1 and not written(op):
         found["clipped"] += visited
     if not isinstance(op, MaxPool):
-        found[f"{number}mean"] += op.tensor.size
+        signed = not number and centered_range(op.x.format)[0] < 0
+        means = "mean_clipped" if not inside(op) else "mean_signed" if signed else "mean"
+        found["number_mean" if number else means] += op.tensor.size
 
 
 def moved(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:

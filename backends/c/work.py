@@ -107,9 +107,8 @@ def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored
         function(found, op.function, size, single and op.format == F32)
     elif isinstance(op, Requantize):
         found["rescale"] += size
-    elif isinstance(op, Quantize | Dequantize):  # the conversion between floats and integers besides
-        found["rescale"] += size
-        found["element"] += size
+    elif isinstance(op, Quantize | Dequantize):
+        found["quantized" if isinstance(op, Quantize) else "dequantized"] += size
     elif isinstance(op, ELEMENTWISE):
         number = "number_add" if isinstance(op, Add | Sub | Mul) else "number_op"
         found[number if op.operands[0].format.is_float else "element"] += size

@@ -40,6 +40,8 @@ from edgec.ops import (
 )  # fmt: skip
 
 CODES = Affine(Integer(8), (0.05,), (-3,))
+POSITIVE = Affine(Integer(8), (0.05,), (-128,))
+"""As behind ReLU in trained networks."""
 OUT = Quantizer(CODES, "half_up", "saturate")
 S8 = Integer(8)
 LAST, FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -167,7 +169,7 @@ def residual(channels: int, size: int) -> Layer:
 
 def average(channels: int, height: int, width: int) -> Layer:
     def make(rng: np.random.Generator, name: str) -> Op:
-        return AvgPool(_input((1, channels, height, width), name), (height, width), out=OUT, loc=(name,))
+        return AvgPool(_input((1, channels, height, width), name, POSITIVE), (height, width), out=OUT, loc=(name,))
 
     return make
 
@@ -478,8 +480,10 @@ GRAPHS: dict[str, list[Layer]] = {
         dense(200, 2, relu=False, small=1), dense(64, 16, small=1), dense(8, 160), dense(16, 64), dense(24, 40),
         dense(320, 4, relu=False), dense(56, 12, relu=False), dense(80, 20),
     ],
-    "floats": [
+    "float_sums": [
         scaled(16, 20), scaled(48, 9), float_residual(16, 24), float_residual(48, 10), float_residual(32, 7),
+    ],
+    "floats": [
         float_average(48, 20, 6), float_average(96, 6, 6), float_average(240, 4, 4), float_average(64, 10, 8),
         float_average(160, 3, 3), float_average(128, 7, 7), float_average(64, 5, 5), float_average(32, 8, 12),
         float_average(64, 8, 8), float_largest(16, 24), float_largest(48, 8),
@@ -534,7 +538,7 @@ GRAPHS: dict[str, list[Layer]] = {
         recurrent(Lstm, 12, 16, 8), recurrent(Lstm, 40, 64, 4), recurrent(Lstm, 64, 33, 4),
     ],
     "largest": [pooled(MaxPool, *shape) for shape in POOLS],
-    "averages": [pooled(AvgPool, *shape) for shape in POOLS],
+    "averages": [pooled(AvgPool, *shape, fmt) for fmt in (CODES, POSITIVE) for shape in POOLS],
     "float_largest": [pooled(MaxPool, *shape, fmt=None) for shape in POOLS],
     "float_averages": [pooled(AvgPool, *shape, fmt=None) for shape in POOLS],
     "moves": [
