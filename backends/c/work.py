@@ -89,7 +89,7 @@ def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored
     size, single = op.tensor.size if isinstance(op.type, TensorType) else stored, op in schedule.single
     if multiplications(op):
         taps = _taps(op)
-        found["tap"] += taps
+        found["tap" if isinstance(op, Conv) and _clipped(op) else "tap_inside"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
         if isinstance(op, Rnn | Gru | Lstm):
             gates(found, op, single)
@@ -151,9 +151,16 @@ def _taps(op: Op) -> int:
     return op.tensor.size
 
 
+def _clipped(op: Conv) -> bool:
+    """Whether a window reaches beyond the image."""
+    return _taps(op) < op.tensor.size * math.prod(op.w.shape[2:])
+
+
 def _mac_kind(op: Op) -> str:
     """The type of a multiply-accumulate: its operands' width, or the precision."""
     fmt = op.operands[0].format
+    if fmt == F32 and isinstance(op, Dense | MatMul | Rnn | Gru | Lstm):
+        return "row_f32" if isinstance(op, Dense | MatMul) else "recurrent_f32"
     if fmt.is_float:
         return "mac_f64" if fmt.dtype.itemsize == 8 else "mac_f32"
     if (

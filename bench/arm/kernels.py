@@ -281,12 +281,15 @@ def float_conv(
     groups: int = 1,
     dilation: int = 1,
     batch: int = 1,
+    inside: bool = False,
 ) -> Layer:
+    """`inside`: without padding. Of a batch, only portable code does it."""
+
     def make(rng: np.random.Generator, name: str) -> Op:
         x = _input((batch, inputs, height, width), name, None)
         x = x.operands[0] if inputs < 4 else x
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-        pads = tuple(dilation * (k // 2) for k in sides) * 2
+        pads = tuple(0 if inside else dilation * (k // 2) for k in sides) * 2
         w = _floats(rng, outputs, inputs // groups, *sides)
         y = Conv(x, w, _floats(rng, outputs), (stride,) * 2, pads, (dilation,) * 2, groups, loc=(name,))
         return Relu(y, loc=(name,)) if relu else y
@@ -437,6 +440,9 @@ GRAPHS: dict[str, list[Layer]] = {
         grouped(16, 8, 3, 1, 2), grouped(24, 6, 5, 3, 2), grouped(40, 6, 1, 1, 2), grouped(32, 7, 3, 32, 2),
         grouped(8, 12, 3, 1, 2), float_conv(16, 24, 7, 7, 3, batch=2), float_conv(40, 32, 6, 6, 1, batch=2),
         float_conv(24, 24, 6, 8, 5, groups=3, batch=2), float_conv(8, 16, 10, 10, 3, 2, batch=2),
+        float_conv(8, 16, 10, 10, 3, batch=2, inside=True), float_conv(16, 8, 9, 9, 5, batch=2, inside=True),
+        float_conv(1, 12, 14, 14, 3, batch=2), float_conv(1, 12, 14, 14, 3, batch=2, inside=True),
+        float_conv(1, 8, 1, 200, (1, 64), 16, batch=2, inside=True), float_conv(20, 20, 8, 8, 3, groups=20, batch=2),
     ],
     "taps": [
         grouped(16, 12, 5, 16), grouped(48, 8, 5, 48), grouped(32, 10, 7, 32), grouped(64, 6, 5, 64),
@@ -528,9 +534,11 @@ GRAPHS: dict[str, list[Layer]] = {
         float_row(40, 64, 49, 3, 2), float_row(32, 32, 60, 5, groups=32), float_row(48, 48, 31, 3, groups=48),
     ],
     "float_dense": [
-        float_dense(640, 96), float_dense(160, 128), float_dense(128, 128), float_dense(128, 8), float_dense(8, 128),
-        float_dense(144, 512, relu=False), float_dense(64, 12, relu=False), float_dense(200, 2, relu=False),
-        float_dense(256, 64), float_dense(32, 64, 10), float_dense(64, 48, 7), float_dense(96, 32, 2),
+        float_dense(640, 96), float_dense(160, 128), float_dense(144, 512, relu=False), float_dense(256, 64),
+    ],
+    "float_dense_small": [
+        float_dense(128, 128), float_dense(128, 8), float_dense(8, 128), float_dense(64, 12, relu=False),
+        float_dense(200, 2, relu=False), float_dense(32, 64, 10), float_dense(64, 48, 7), float_dense(96, 32, 2),
         float_dense(50, 30),
     ],
     "recurrent": [
