@@ -39,6 +39,8 @@ POWER = 4
 LEAST_BAR = 0.1
 VECTOR = ("dot", "matrix", "neon", "float", "taps", "dsp", "mve")
 """How the kinds of vector code begin."""
+PRODUCTS = ("mac_", "row_", "recurrent_")
+"""How those of products in plain C begin."""
 RECORD = Path(__file__).parents[1] / "tests/hw/data/arm_kernels.json"
 Row = tuple[str, str, float, dict[str, float]]
 
@@ -47,9 +49,9 @@ def fitted(rows: list[Row]) -> dict[str, float]:
     """One price for each kind, none negative: those of elementwise steps and the like first, then those that portable
     products have besides, which compilers make vector code of or not, then those that only vector code has."""
     vectors = [row for row in rows if any(kind.startswith(VECTOR) for kind in row[3])]
-    products = [row for row in rows if row not in vectors and any(kind.startswith("mac_") for kind in row[3])]
+    products = [row for row in rows if row not in vectors and any(kind.startswith(PRODUCTS) for kind in row[3])]
     prices = _fitted([row for row in rows if row not in vectors and row not in products], {})
-    prices |= _fitted(products, {kind: price for kind, price in prices.items() if kind != "tap"})
+    prices |= _fitted(products, prices)
     return prices | _fitted(vectors, prices)
 
 

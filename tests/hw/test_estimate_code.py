@@ -226,7 +226,7 @@ def test_a_kind_of_work_without_a_price_is_named() -> None:
     made = _plan(Graph("t", (x,), (("y", Softmax(x)),)), load_target("host"))
     result = estimate(made, load_target("host"))
     assert "cycles" not in result.totals and "cycles" not in result.rows[0].figures
-    assert len(result.notes) == 1 and "single" in result.notes[0]
+    assert len(result.notes) == 1 and "softmax_few" in result.notes[0]
 
 
 def test_what_is_no_core_is_not_traced() -> None:
