@@ -72,7 +72,7 @@ def trace(blocks: Sequence[Block], core: str) -> Trace:
 
 
 def _executed(unit: Sequence[Block]) -> int:
-    return sum(b.executions * b.instructions for b in unit)
+    return sum(b.executions * b.instructions for b in set(unit))
 
 
 def joined(blocks: Sequence[Block]) -> list[Block]:

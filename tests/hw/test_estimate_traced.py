@@ -97,8 +97,20 @@ def test_a_loop_of_several_blocks_is_simulated_as_one() -> None:
     assert in_loops([product, begin, behind]) == [[product, begin], [behind]]
     assert trace([product, behind], "cortex-a76").cycles == pytest.approx(3000, rel=0.02)
     assert trace([product, begin, behind], "cortex-a76").cycles < 2100
-    seldom = Block(8, 499, 2, begin.code)  # a block that goes elsewhere more often than not is in no loop
+    seldom = Block(8, 199, 2, begin.code)  # a block that goes elsewhere more often than not is in no loop
     assert in_loops([product, seldom]) == [[product], [seldom]]
+
+
+def test_a_turn_of_a_loop_has_its_blocks_as_often_as_they_are_executed() -> None:
+    """Rows of five places, two a turn of the inner loop, which is entered at its second place; a loop of one block."""
+    row, first = Block(0, 100, 2, _word(0x8B000000, 0x14000002)), Block(8, 200, 1, _word(0xB4000060))  # b +8; cbz +12
+    second, behind = Block(12, 300, 2, _word(0x8B000000, 0x54FFFFC1)), Block(20, 100, 1, _word(0xB5FFFF60))
+    alone = Block(24, 5000, 2, _word(0x8B000000, 0x54FFFFE1))
+    assert in_loops([row, first, second, behind, alone]) == [
+        [row, second, first, second, first, second, behind], [alone],
+    ]  # fmt: skip
+    found = trace([row, first, second, behind], "cortex-a76")
+    assert found.instructions == 1100 and found.cycles == pytest.approx(700, rel=0.05)  # a branch a cycle
 
 
 def test_a_core_without_a_model_is_refused() -> None:
