@@ -36,6 +36,8 @@ MARKS = 50.0
 """Cycles that are added to every kernel before errors are compared: of these few, calls and marks are a large part."""
 POWER = 4
 """Errors count with this power: the largest decide."""
+LEAST_CYCLES = 100
+"""Vector code of fewer has no loop, or one that compilers unroll: it says nothing of the others."""
 LEAST_BAR = 0.1
 VECTOR = ("dot", "matrix", "neon", "float", "taps", "dsp", "mve")
 """How the kinds of vector code begin."""
@@ -50,7 +52,9 @@ def fitted(rows: list[Row]) -> dict[str, float]:
     products = [row for row in rows if row not in vectors and any(kind.startswith("mac_") for kind in row[3])]
     prices = _fitted([row for row in rows if row not in vectors and row not in products], {})
     prices |= _fitted(products, {kind: price for kind, price in prices.items() if kind != "tap"})
-    return prices | _fitted(vectors, prices)
+    longer = [row for row in vectors if row[2] >= LEAST_CYCLES]
+    kinds = {kind for row in longer for kind in row[3]}
+    return prices | _fitted(longer + [row for row in vectors if not kinds.issuperset(row[3])], prices)
 
 
 def _fitted(rows: list[Row], known: dict[str, float]) -> dict[str, float]:
