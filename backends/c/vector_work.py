@@ -158,7 +158,8 @@ def _float_tiles(
         found["float_load"] += tiles * taps * (1 + count)
     else:
         found["float_four"] += tiles * taps * run * (vectors // 4)
-        found["float_load"] += tiles * taps * (run * (vectors % 4) + count * -(-run // 4))
+        found["float_weight"] += tiles * taps * run * (vectors % 4)
+        found["float_load"] += tiles * taps * count * -(-run // 4)
     found["float_number"] += tiles * taps * run
     found["float_turn"] += tiles * taps * turns
     found["float_store"] += tiles * sums

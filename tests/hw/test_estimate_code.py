@@ -61,26 +61,25 @@ def test_the_scale_is_that_of_the_calibration_entries(core: str) -> None:
 
 
 MEANS = {
-    "cortex-a53": 0.085, "cortex-a55": 0.075, "cortex-a72": 0.075, "cortex-a76": 0.065,
+    "cortex-a53": 0.085, "cortex-a55": 0.07, "cortex-a72": 0.065, "cortex-a76": 0.055, "cortex-a78": 0.055,
+    "cortex-x1": 0.065,
     "cortex-m4": 0.07, "cortex-m7": 0.06, "cortex-m55": 0.05,
 }  # fmt: skip
-BEYOND = {"cortex-a55": {("ad01_fp32", "s04_dense")}}
-"""Kernels that are not within 20 %, of which docs/estimates-arm.md says why."""
 
 
 @pytest.mark.parametrize("core", MEANS)
 def test_prices_of_work_against_traces_of_networks_that_were_not_fitted(core: str) -> None:
-    """Kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder of MLPerf Tiny, in int8 and on A cores in
+    """All kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder of MLPerf Tiny, in int8 and on A cores in
     binary32, are within 20 % of their traces. Of those below 100 cycles the marks of the trace are a good part."""
     target, errors = load_target(core), {}
     for row in KERNELS[core]:
         cycles = sum(target.constant(f"cycles.{kind}").nominal * count for kind, count in row["work"].items())
         if row["cycles"] >= 100:
             errors[row["network"], row["kernel"]] = abs(cycles / row["cycles"] - 1)
-    assert len({network for network, _ in errors}) == (8 if core.startswith("cortex-a") else 4)
-    assert len(errors) >= (125 if core.startswith("cortex-a") else 64)
+    assert len({network for network, _ in errors}) == (4 if core.startswith("cortex-m") else 8)
+    assert len(errors) >= (64 if core.startswith("cortex-m") else 125)
     assert np.mean(list(errors.values())) < MEANS[core]
-    assert {kernel for kernel, error in errors.items() if error > 0.2} == BEYOND.get(core, set())
+    assert not [kernel for kernel, error in errors.items() if error > 0.2]
 
 
 @pytest.mark.parametrize("core", MEANS)
@@ -163,6 +162,9 @@ def test_work_of_vector_code_of_floats_is_counted_as_it_is_written() -> None:
     assert found["float"] == 2 * 20 * 16 * 5 * 4 == 16 * 32 * 100 / 4
     assert found["float_four"] == 2 * 20 * 16 and found["float_load"] == 2 * 20 * 5 * 4
     assert found["float_turn"] == 2 * 20 * 2 and found["float_call"] == 2 and "float_idle" not in found
+    # two vectors of channels, eight places at a time
+    found = _plan(_floats(16, 8, 10, 1, 1)).kernels[1].work
+    assert found["float_weight"] == 13 * 16 * 2 and found["float_load"] == 100 * 4 and not found.get("float_four")
     found = _plan(_floats(8, 8, 12, 3, 8)).kernels[1].work
     # two blocks of four channels; three rows at a time, which have five rows of x
     assert found["float_window"] == 2 * 12 * 12 * 9 and found["float_chain"] == 2 * 4 * 12 * 9 * (8 - 3)
