@@ -47,14 +47,20 @@ Row = tuple[str, str, float, dict[str, float]]
 
 def fitted(rows: list[Row]) -> dict[str, float]:
     """One price for each kind, none negative: those of elementwise steps and the like first, then those that portable
-    products have besides, which compilers make vector code of or not, then those that only vector code has."""
+    products have besides, which compilers make vector code of or not, then those that only vector code has: of kernels
+    of which these are the larger part."""
     vectors = [row for row in rows if any(kind.startswith(VECTOR) for kind in row[3])]
     products = [row for row in rows if row not in vectors and any(kind.startswith("mac_") for kind in row[3])]
     prices = _fitted([row for row in rows if row not in vectors and row not in products], {})
     prices |= _fitted(products, {kind: price for kind, price in prices.items() if kind != "tap"})
-    longer = [row for row in vectors if row[2] >= LEAST_CYCLES]
-    kinds = {kind for row in longer for kind in row[3]}
-    return prices | _fitted(longer + [row for row in vectors if not kinds.issuperset(row[3])], prices)
+    telling = [row for row in vectors if row[2] >= LEAST_CYCLES and _known(row, prices) <= row[2] / 2]
+    kinds = {kind for row in telling for kind in row[3]}
+    return prices | _fitted(telling + [row for row in vectors if not kinds.issuperset(row[3])], prices)
+
+
+def _known(row: Row, prices: dict[str, float]) -> float:
+    """The cycles of a kernel that have a price."""
+    return sum(prices.get(kind, 0.0) * count for kind, count in row[3].items())
 
 
 def _fitted(rows: list[Row], known: dict[str, float]) -> dict[str, float]:
@@ -64,7 +70,7 @@ def _fitted(rows: list[Row], known: dict[str, float]) -> dict[str, float]:
         return {}
     counts = np.array([[row[3].get(kind, 0.0) for kind in kinds] for row in rows])
     cycles = np.array([row[2] for row in rows])
-    rest = cycles - np.array([sum(known.get(kind, 0.0) * n for kind, n in row[3].items()) for row in rows])
+    rest = cycles - np.array([_known(row, known) for row in rows])
     a, b = counts / (cycles + MARKS)[:, None], rest / (cycles + MARKS)
     prices = _non_negative(a, b)
     for _ in range(80):  # iteratively reweighted, with the step that makes it converge for powers above 3
