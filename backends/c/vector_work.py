@@ -55,8 +55,6 @@ SUMS = 8
 """As many sums of binary32: two multiply-adds begin in a cycle, and each takes four."""
 FREE = 8
 """Sums of a tile of pairs that stay in registers around a loop, beside what is multiplied."""
-MOST_UNROLLED = 8
-"""Places of a row that compilers unroll."""
 
 
 def vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) -> None:
@@ -128,8 +126,8 @@ def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View,
 
 
 def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
-    """Whether the function of a depthwise window has rows of as few places in every call: compilers unroll its loop
-    then, and places overlap."""
+    """Whether the function of a depthwise window has rows of as many places in every call: compilers know where its
+    loop ends then, and places overlap."""
 
     def name(of: Layer) -> str:
         return family.of(of, 2 if len(of.weights) < family.BLOCK else of.window[1][1], 1).name
@@ -142,7 +140,7 @@ def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -
 
     results = ((step.layer, schedule.views[step.result]) for step in schedule.steps)
     widths = {result.shape[-1] for of, result in results if same(of, result)}
-    return widths == {y.shape[3]} and y.shape[3] <= MOST_UNROLLED
+    return widths == {y.shape[3]}
 
 
 def _float_tiles(

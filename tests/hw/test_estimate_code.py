@@ -61,15 +61,22 @@ def test_the_scale_is_that_of_the_calibration_entries(core: str) -> None:
 
 
 MEANS = {
-    "cortex-a53": 0.085, "cortex-a55": 0.07, "cortex-a72": 0.065, "cortex-a76": 0.055, "cortex-a78": 0.055,
-    "cortex-x1": 0.065,
+    "cortex-a53": 0.075, "cortex-a55": 0.065, "cortex-a72": 0.06, "cortex-a76": 0.055, "cortex-a78": 0.055,
+    "cortex-x1": 0.065, "cortex-a510": 0.075, "cortex-a710": 0.06,
     "cortex-m4": 0.07, "cortex-m7": 0.06, "cortex-m55": 0.05,
 }  # fmt: skip
+BEYOND = {
+    "cortex-a510": {("vww_96_int8", "s23_conv")},
+    "cortex-a710": {
+        ("kws_ref_model_float32", "s11_softmax"), ("pretrainedResnet", "s14_softmax"), ("vww_96_float", "s00_conv"),
+    },
+}  # fmt: skip
+"""Kernels that are not within 20 %, of which docs/estimates-arm.md says why."""
 
 
 @pytest.mark.parametrize("core", MEANS)
 def test_prices_of_work_against_traces_of_networks_that_were_not_fitted(core: str) -> None:
-    """All kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder of MLPerf Tiny, in int8 and on A cores in
+    """Kernels of ResNet8, DS-CNN, MobileNetV1-0.25 and the autoencoder of MLPerf Tiny, in int8 and on A cores in
     binary32, are within 20 % of their traces. Of those below 100 cycles the marks of the trace are a good part."""
     target, errors = load_target(core), {}
     for row in KERNELS[core]:
@@ -79,7 +86,7 @@ def test_prices_of_work_against_traces_of_networks_that_were_not_fitted(core: st
     assert len({network for network, _ in errors}) == (4 if core.startswith("cortex-m") else 8)
     assert len(errors) >= (64 if core.startswith("cortex-m") else 125)
     assert np.mean(list(errors.values())) < MEANS[core]
-    assert not [kernel for kernel, error in errors.items() if error > 0.2]
+    assert {kernel for kernel, error in errors.items() if error > 0.2} == BEYOND.get(core, set())
 
 
 @pytest.mark.parametrize("core", MEANS)
