@@ -47,6 +47,13 @@ def test_a_call_does_not_count_as_a_hundred_cycles() -> None:
     assert simulable("add\tx0, x1, x2") == "add\tx0, x1, x2"
 
 
+def test_a_load_that_moves_its_pointer_on_does_not_hold_up_the_next() -> None:
+    assert simulable("ldr\tq0, [x10], #16") == "ldr\tq0, [x10, #16]!"
+    assert simulable("ldr\tx0, [x1], #8") == "ldr\tx0, [x1], #8"
+    load = _word(0x3CC10540)  # ldr q0, [x10], #16
+    assert all(block_cycles([load], core) == [pytest.approx(1, abs=0.05)] for core in ("cortex-a72", "cortex-a710"))
+
+
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m55"])
 def test_thumb_code(core: str) -> None:
     assert block_cycles([4 * THUMB_ADD], core)[0] == pytest.approx(4.0, abs=0.1)
