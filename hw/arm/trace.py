@@ -153,9 +153,9 @@ def whole(code: bytes) -> bytes:
 
 
 def simulable(instruction: str) -> str:
-    """The instruction as llvm-mca takes it: calls, for which it assumes 100 cycles, are jumps. Loads of a vector register
-    that move their pointer on do so before they load: as LLVM's A57 and Neoverse N2 have it, the pointer would come
-    with what is loaded, five and six cycles later."""
+    """The instruction as llvm-mca takes it: calls, for which it assumes 100 cycles, are jumps. Loads of a vector
+    register that move their pointer on do so before they load: as LLVM's A57 and Neoverse N2 have it, the pointer would
+    come with what is loaded, five and six cycles later."""
     name, _, operands = instruction.partition("\t")
     if name == "ldr":
         return re.sub(r"^ldr\t([bhsdq]\d+), \[(\w+)\], (#-?\d+)$", r"ldr\t\1, [\2, \3]!", instruction)
