@@ -104,7 +104,7 @@ def _floats(
     if layer.depthwise and FloatWindow.can(layer, y):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
         taps = window.rows * window.columns
-        alone = 2 if _unrolled(schedule, layer, y, FloatWindow) else 1
+        alone = 2 if _one_width(schedule, layer, y, FloatWindow) else 1
         blocks = len(firsts(len(layer.weights), FloatWindow.BLOCK))
         places = y.shape[3]
         for together, count in split(y.shape[2], FloatWindow.most_rows(layer)):
@@ -127,7 +127,7 @@ def _floats(
         _float_layer(found, layer, x, y, long)
 
 
-def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
+def _one_width(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
     """Whether the function of a depthwise window has rows of as many places in every call: compilers know where its
     loop ends then, and places overlap."""
 
@@ -282,7 +282,7 @@ def _windows(found: defaultdict[str, float], schedule: Schedule, layer: ByteLaye
         chains = 2 * -(-9 // NeonWindow.depth_of(layer.weights))
         found["neon_window"] += done * steps * chains
         found["neon_window_more"] += done * steps * (2 * 9 - chains)
-        found["neon_kept"] += done * steps * max(3 - advance - _unrolled(schedule, layer, y, NeonWindow), 0)
+        found["neon_kept"] += done * steps * max(3 - advance - _one_width(schedule, layer, y, NeonWindow), 0)
     found[f"{family}_column"] += done * (steps * advance + 3 - advance)
     found[f"{family}_result"] += done * steps * _rescaling(layer, LANES)
     found[f"{family}_row"] += done
