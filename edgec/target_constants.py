@@ -70,6 +70,7 @@ WORK = {
     "dot_line": "a row of such tiles",
     "dot_call": "a call of dot-product code",
     "dot_column": "a column of 16 channels interleaved for a depthwise window",
+    "dot_apart": "such a column of a row, in a function of rows of more than one width, where places do not overlap",
     "dot_result": "a vector instruction that rescales, saturates or stores results of such a window",
     "dot_row": "a row of a depthwise window begun",
     "matrix": "a matrix product of bytes of two vectors",

@@ -278,6 +278,7 @@ def _windows(found: defaultdict[str, float], schedule: Schedule, layer: ByteLaye
     done = len(firsts(len(layer.weights), ByteWindow.BLOCK)) * rows
     if family == "dot":
         found["dot"] += done * steps * 3 * LANES
+        found["dot_apart"] += done * steps * advance * (not _one_width(schedule, layer, y, ByteWindow))
     else:  # products of bytes, and additions of as many as fit into 16 bits
         chains = 2 * -(-9 // NeonWindow.depth_of(layer.weights))
         found["neon_window"] += done * steps * chains
