@@ -36,6 +36,8 @@ MARKS = 50.0
 """Cycles that are added to every kernel before errors are compared: of these few, calls and marks are a large part."""
 POWER = 4
 """Errors count with this power: the largest decide."""
+LEAST_CYCLES = 100
+"""Vector code of fewer has no loop, or one that compilers unroll: it says nothing of the others."""
 LEAST_BAR = 0.1
 VECTOR = ("dot", "matrix", "neon", "float", "taps", "dsp", "mve")
 """How the kinds of vector code begin."""
@@ -47,12 +49,20 @@ Row = tuple[str, str, float, dict[str, float]]
 
 def fitted(rows: list[Row]) -> dict[str, float]:
     """One price for each kind, none negative: those of elementwise steps and the like first, then those that portable
-    products have besides, which compilers make vector code of or not, then those that only vector code has."""
+    products have besides, which compilers make vector code of or not, then those that only vector code has: of kernels
+    of which these are the larger part."""
     vectors = [row for row in rows if any(kind.startswith(VECTOR) for kind in row[3])]
     products = [row for row in rows if row not in vectors and any(kind.startswith(PRODUCTS) for kind in row[3])]
     prices = _fitted([row for row in rows if row not in vectors and row not in products], {})
     prices |= _fitted(products, prices)
-    return prices | _fitted(vectors, prices)
+    telling = [row for row in vectors if row[2] >= LEAST_CYCLES and _known(row, prices) <= row[2] / 2]
+    kinds = {kind for row in telling for kind in row[3]}
+    return prices | _fitted(telling + [row for row in vectors if not kinds.issuperset(row[3])], prices)
+
+
+def _known(row: Row, prices: dict[str, float]) -> float:
+    """The cycles of a kernel that have a price."""
+    return sum(prices.get(kind, 0.0) * count for kind, count in row[3].items())
 
 
 def _fitted(rows: list[Row], known: dict[str, float]) -> dict[str, float]:
@@ -62,7 +72,7 @@ def _fitted(rows: list[Row], known: dict[str, float]) -> dict[str, float]:
         return {}
     counts = np.array([[row[3].get(kind, 0.0) for kind in kinds] for row in rows])
     cycles = np.array([row[2] for row in rows])
-    rest = cycles - np.array([sum(known.get(kind, 0.0) * n for kind, n in row[3].items()) for row in rows])
+    rest = cycles - np.array([_known(row, known) for row in rows])
     a, b = counts / (cycles + MARKS)[:, None], rest / (cycles + MARKS)
     prices = _non_negative(a, b)
     for _ in range(80):  # iteratively reweighted, with the step that makes it converge for powers above 3

@@ -55,8 +55,6 @@ SUMS = 8
 """As many sums of binary32: two multiply-adds begin in a cycle, and each takes four."""
 FREE = 8
 """Sums of a tile of pairs that stay in registers around a loop, beside what is multiplied."""
-MOST_UNROLLED = 8
-"""Places of a row that compilers unroll."""
 
 
 def vectors(found: defaultdict[str, float], schedule: Schedule, step: Step, layer: Layer) -> None:
@@ -106,7 +104,7 @@ def _floats(
     if layer.depthwise and FloatWindow.can(layer, y):
         window = FloatWindow.of(layer, layer.window[1][1], 1)
         taps = window.rows * window.columns
-        alone = 2 if _unrolled(schedule, layer, y, FloatWindow) else 1
+        alone = 2 if _one_width(schedule, layer, y, FloatWindow) else 1
         blocks = len(firsts(len(layer.weights), FloatWindow.BLOCK))
         places = y.shape[3]
         for together, count in split(y.shape[2], FloatWindow.most_rows(layer)):
@@ -129,9 +127,9 @@ def _floats(
         _float_layer(found, layer, x, y, long)
 
 
-def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
-    """Whether the function of a depthwise window has rows of as few places in every call: compilers unroll its loop
-    then, and places overlap."""
+def _one_width(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -> bool:
+    """Whether the function of a depthwise window has rows of as many places in every call: compilers know where its
+    loop ends then, and places overlap."""
 
     def name(of: Layer) -> str:
         return family.of(of, 2 if len(of.weights) < family.BLOCK else of.window[1][1], 1).name
@@ -144,7 +142,7 @@ def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -
 
     results = ((step.layer, schedule.views[step.result]) for step in schedule.steps)
     widths = {result.shape[-1] for of, result in results if same(of, result)}
-    return widths == {y.shape[3]} and y.shape[3] <= MOST_UNROLLED
+    return widths == {y.shape[3]}
 
 
 def _float_tiles(
@@ -167,7 +165,8 @@ def _float_tiles(
         found["float_load"] += tiles * taps * (1 + count)
     else:
         found["float_four"] += tiles * taps * run * (vectors // 4)
-        found["float_load"] += tiles * taps * (run * (vectors % 4) + count * -(-run // 4))
+        found["float_weight"] += tiles * taps * run * (vectors % 4)
+        found["float_load"] += tiles * taps * count * -(-run // 4)
     found["float_number"] += tiles * taps * run
     found["float_turn"] += tiles * taps * turns
     found["float_store"] += tiles * sums
@@ -276,11 +275,12 @@ def _windows(found: defaultdict[str, float], schedule: Schedule, layer: ByteLaye
     done = len(firsts(len(layer.weights), ByteWindow.BLOCK)) * rows
     if family == "dot":
         found["dot"] += done * steps * 3 * LANES
+        found["dot_apart"] += done * steps * advance * (not _one_width(schedule, layer, y, ByteWindow))
     else:  # products of bytes, and additions of as many as fit into 16 bits
         chains = 2 * -(-9 // NeonWindow.depth_of(layer.weights))
         found["neon_window"] += done * steps * chains
         found["neon_window_more"] += done * steps * (2 * 9 - chains)
-        found["neon_kept"] += done * steps * max(3 - advance - _unrolled(schedule, layer, y, NeonWindow), 0)
+        found["neon_kept"] += done * steps * max(3 - advance - _one_width(schedule, layer, y, NeonWindow), 0)
     found[f"{family}_column"] += done * (steps * advance + 3 - advance)
     found[f"{family}_result"] += done * steps * _rescaling(layer, LANES)
     found[f"{family}_row"] += done

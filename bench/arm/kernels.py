@@ -541,6 +541,14 @@ GRAPHS: dict[str, list[Layer]] = {
         float_dense(200, 2, relu=False), float_dense(32, 64, 10), float_dense(64, 48, 7), float_dense(96, 32, 2),
         float_dense(50, 30),
     ],
+    "few_outputs": [
+        dense(320, 3, relu=False), dense(512, 2), dense(448, 4), dense(384, 8), dense(640, 7, relu=False),
+        dense(512, 12),
+    ],
+    "float_few_outputs": [
+        float_dense(320, 3, relu=False), float_dense(512, 4), float_dense(160, 8), float_dense(384, 7, relu=False),
+        float_dense(256, 12),
+    ],
     "recurrent": [
         recurrent(Rnn, 16, 32, 8), recurrent(Rnn, 40, 64, 5), recurrent(Gru, 10, 20, 6), recurrent(Gru, 40, 64, 4),
         recurrent(Lstm, 12, 16, 8), recurrent(Lstm, 40, 64, 4), recurrent(Lstm, 64, 33, 4),

@@ -1,9 +1,10 @@
 """Cycles of executed code: basic blocks as QEMU counted them, each priced by LLVM's model of the core's pipeline.
 
 A block costs what one more repetition of it costs once the pipeline is full: (cycles of 2 N repetitions less those of
-N) / N, as llvm-mca simulates them. Loops of one block are simulated as they run; a block that runs once between others
-is taken to overlap with them as it does with itself. Every access hits the first cache and every branch is predicted:
-what a board adds to that is in one factor a core, `cycles.trace_scale` of its target (docs/estimates-arm.md).
+N) / N, as llvm-mca simulates them. Loops of A cores are simulated as they run, all their blocks one behind the other
+(`loops`); another block is taken to overlap with those around it as it does with itself. Every access hits the first
+cache and every branch is predicted: what a board adds to that is in one factor a core, `cycles.trace_scale` of its
+target (docs/estimates-arm.md).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgec.diagnostics import EdgecError
+from edgec.hw.arm.loops import in_loops
 from edgec.hw.arm.plugin import Block
 from edgec.hw.arm.timings import m4_cycles
 from edgec.hw.tools.doctor import require_tools
@@ -57,13 +59,20 @@ class Trace:
 def trace(blocks: Sequence[Block], core: str) -> Trace:
     """Cycles of `blocks` on `core`, unscaled. Raises E0204 for a core without a model, E06xx for the tools."""
     blocks = joined(blocks)
-    everything = sum(b.executions * b.instructions for b in blocks)
-    chosen = _covering(blocks, COVERED * everything)
-    covered = sum(b.executions * b.instructions for b in chosen)
+    circles = core in PIPELINES and PIPELINES[core][0] == A64
+    units = in_loops(blocks) if circles else [[block] for block in blocks]
+    everything = sum(map(_executed, units))
+    chosen = _covering(units, COVERED * everything)
+    covered = sum(map(_executed, chosen))
     if not covered:
         return Trace(0.0, 0, 1.0)
-    cycles = sum(b.executions * c for b, c in zip(chosen, block_cycles([b.code for b in chosen], core), strict=True))
+    each = block_cycles([b"".join(b.code for b in unit) for unit in chosen], core)
+    cycles = sum(_executed(u) / sum(b.instructions for b in u) * c for u, c in zip(chosen, each, strict=True))
     return Trace(cycles * everything / covered, everything, covered / everything)
+
+
+def _executed(unit: Sequence[Block]) -> int:
+    return sum(b.executions * b.instructions for b in set(unit))
 
 
 def joined(blocks: Sequence[Block]) -> list[Block]:
@@ -84,14 +93,14 @@ def joined(blocks: Sequence[Block]) -> list[Block]:
     return sorted(found.values(), key=lambda b: b.address)
 
 
-def _covering(blocks: Sequence[Block], wanted: float) -> list[Block]:
-    """The blocks with most instructions executed, until these are `wanted`."""
+def _covering(units: Sequence[list[Block]], wanted: float) -> list[list[Block]]:
+    """Those with most instructions executed, until these are `wanted`."""
     chosen, covered = [], 0
-    for block in sorted(blocks, key=lambda b: (-b.executions * b.instructions, b.address)):
+    for unit in sorted(units, key=lambda u: (-_executed(u), u[0].address)):
         if covered >= wanted:
             break
-        chosen.append(block)
-        covered += block.executions * block.instructions
+        chosen.append(unit)
+        covered += _executed(unit)
     return chosen
 
 
@@ -144,8 +153,12 @@ def whole(code: bytes) -> bytes:
 
 
 def simulable(instruction: str) -> str:
-    """The instruction as llvm-mca takes it: calls, for which it assumes 100 cycles, are jumps."""
+    """The instruction as llvm-mca takes it: calls, for which it assumes 100 cycles, are jumps. Loads of a vector
+    register that move their pointer on do so before they load: as LLVM's A57 and Neoverse N2 have it, the pointer would
+    come with what is loaded, five and six cycles later."""
     name, _, operands = instruction.partition("\t")
+    if name == "ldr":
+        return re.sub(r"^ldr\t([bhsdq]\d+), \[(\w+)\], (#-?\d+)$", r"ldr\t\1, [\2, \3]!", instruction)
     jump = {"bl": "b", "blr": "br", "blx": "bx" if operands.startswith(("r", "lr")) else "b"}.get(name)
     return f"{jump}\t{operands}" if jump else instruction
 

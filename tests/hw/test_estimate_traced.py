@@ -11,6 +11,7 @@ from test_estimate_code import _network, _plan
 
 from edgec.diagnostics import EdgecError
 from edgec.graph import Graph
+from edgec.hw.arm.loops import in_loops, successors
 from edgec.hw.arm.plugin import Block
 from edgec.hw.arm.trace import block_cycles, joined, simulable, trace, whole
 from edgec.hw.estimate import estimate
@@ -46,6 +47,13 @@ def test_a_call_does_not_count_as_a_hundred_cycles() -> None:
     assert simulable("add\tx0, x1, x2") == "add\tx0, x1, x2"
 
 
+def test_a_load_that_moves_its_pointer_on_does_not_hold_up_the_next() -> None:
+    assert simulable("ldr\tq0, [x10], #16") == "ldr\tq0, [x10, #16]!"
+    assert simulable("ldr\tx0, [x1], #8") == "ldr\tx0, [x1], #8"
+    load = _word(0x3CC10540)  # ldr q0, [x10], #16
+    assert all(block_cycles([load], core) == [pytest.approx(1, abs=0.05)] for core in ("cortex-a72", "cortex-a710"))
+
+
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m55"])
 def test_thumb_code(core: str) -> None:
     assert block_cycles([4 * THUMB_ADD], core)[0] == pytest.approx(4.0, abs=0.1)
@@ -72,6 +80,44 @@ def test_blocks_cut_at_the_end_of_a_page_are_joined() -> None:
     assert joined(longer) == [Block(4092, 5, 1026, 1026 * ADD)]
     for apart in ([half, Block(4096, 8, 3, 3 * ADD)], [Block(4080, 7, 2, 2 * ADD), Block(4088, 7, 1, ADD)]):
         assert joined(apart) == apart
+
+
+def _word(*words: int) -> bytes:
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+def test_blocks_are_followed_by_their_successors() -> None:
+    assert successors(Block(0x1000, 1, 2, ADD + _word(0x54FFFFC1))) == [0x1008, 0x0FFC]  # b.ne -8
+    assert successors(Block(0x1000, 1, 1, _word(0xB4000060))) == [0x1004, 0x100C]  # cbz x0, +12
+    assert successors(Block(0x1000, 1, 1, _word(0x3707FFE0))) == [0x1004, 0x0FFC]  # tbnz w0, 0, -4
+    assert successors(Block(0x1000, 1, 1, _word(0x17FFFFFE))) == [0x0FF8]  # b -8
+    assert successors(Block(0x1000, 1, 1, ADD)) == [0x1004]
+    for call in (0x94000010, 0xD63F0200, 0xD65F03C0, 0xD61F0200):  # bl, blr, ret, br
+        assert successors(Block(0x1000, 1, 1, _word(call))) == []
+
+
+def test_a_loop_of_several_blocks_is_simulated_as_one() -> None:
+    """A block multiplies what the other one has set: alone it would wait for its own product of the turn before."""
+    product = Block(0, 1000, 2, _word(0x6E27DCC6, 0xB4000080))  # fmul v6.4s, v6.4s, v7.4s; cbz x0, +16
+    begin = Block(8, 1000, 2, _word(0x4EA01C06, 0x54FFFFA1))  # mov v6.16b, v0.16b; b.ne -12
+    behind = Block(16, 1, 1, ADD)
+    assert in_loops([product, begin, behind]) == [[product, begin], [behind]]
+    assert trace([product, behind], "cortex-a76").cycles == pytest.approx(3000, rel=0.02)
+    assert trace([product, begin, behind], "cortex-a76").cycles < 2100
+    seldom = Block(8, 199, 2, begin.code)  # a block that goes elsewhere more often than not is in no loop
+    assert in_loops([product, seldom]) == [[product], [seldom]]
+
+
+def test_a_turn_of_a_loop_has_its_blocks_as_often_as_they_are_executed() -> None:
+    """Rows of five places, two a turn of the inner loop, which is entered at its second place; a loop of one block."""
+    row, first = Block(0, 100, 2, _word(0x8B000000, 0x14000002)), Block(8, 200, 1, _word(0xB4000060))  # b +8; cbz +12
+    second, behind = Block(12, 300, 2, _word(0x8B000000, 0x54FFFFC1)), Block(20, 100, 1, _word(0xB5FFFF60))
+    alone = Block(24, 5000, 2, _word(0x8B000000, 0x54FFFFE1))
+    assert in_loops([row, first, second, behind, alone]) == [
+        [row, second, first, second, first, second, behind], [alone],
+    ]  # fmt: skip
+    found = trace([row, first, second, behind], "cortex-a76")
+    assert found.instructions == 1100 and found.cycles == pytest.approx(700, rel=0.05)  # a branch a cycle
 
 
 def test_a_core_without_a_model_is_refused() -> None:
