@@ -26,11 +26,11 @@ CELL_KINDS = (
 """Circuit elements that a backend may count; a target prices each of them."""
 
 _POOLS = {
-    "sum": "a visit of a window that is written out, for an average of channels side by side",
-    "sum_apart": "the same where channels are not side by side",
+    "sum": "a visit of a window that is written out, for an average; neighbours visit neighbours",
+    "sum_apart": "the same where they do not",
     "sum_beside": "a visit of a window that is a loop around some channels, for an average",
-    "max": "a visit of a window that is written out, for the largest of channels side by side",
-    "max_apart": "the same where channels are not side by side, or along an axis",
+    "max": "a visit of a window that is written out, for the largest; neighbours visit neighbours",
+    "max_apart": "the same where they do not, or along an axis",
     "max_beside": "a visit of a window that is a loop around some channels, for the largest",
     "mean": "a result of an average of numbers of one sign, or of floats",
 }
@@ -61,10 +61,13 @@ WORK = {
     "mean_clipped": "a result of an average whose windows reach beyond the image: divisors differ",
     "window": "a place of a window at which some channels are done together",
     "clipped": "a visit of a window, one channel at a time, that may reach beyond the image",
-    "reduced": "an element that a sum or a normalisation along an axis visits",
+    "window_clipped": "the same, where it may lie beyond the image",
+    "reduced": "an element that a sum or a normalisation along the last axis visits",
+    "reduced_beside": "an element that a sum along another axis visits",
     "run": "a run of elements that is copied",
     "run_byte": "a byte of one",
     "moved": "a byte that is copied by itself",
+    "moved_near": "an element copied by itself, at most three others between it and the next one",
     "number_moved": "a larger element that is copied by itself",
     "long_byte": "a byte of a run that is longer than compilers write out",
     "filled": "a byte of a tensor that is filled before something is copied into it",
@@ -79,6 +82,7 @@ WORK = {
     **{f"single_{name}": f"{name} in single precision" for name in _FUNCTIONS},
     "softmax": "an element of a softmax in single precision: its exponential, and what is done besides",
     "softmax_few": "the same in a loop too short for vectors",
+    "softmax_written": "the same in a row so short that its loops are written out",
     "softmax_row": "a row of a softmax begun",
     "copy": "an element copied into scratch memory",
     "clear": "a byte of scratch memory or of a margin set before",

@@ -15,13 +15,15 @@ from edgec.ops import Concat, Constant, Gather, MaxPool, Op, Pad, Reshape, Resiz
 
 MOST_WRITTEN_OUT = 64
 """Bytes of a `memcpy` that compilers write out."""
+NEAR = 4
+"""Elements from one that is copied to the next, which some cores load together."""
 MOVES = Concat | Gather | Pad | Reshape | Resize | Take
 """Anchors whose steps are counted here, reading and writing included."""
 
 
-def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -> None:
-    """Visits of windows that are written out, channel by channel or with the channels side by side, and of loops."""
-    channels, number = op.shape[1], "number_" * op.x.format.is_float
+def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool, y: View) -> None:
+    """Visits of windows that are written out, where neighbours in y read neighbours or not, and of loops."""
+    number = "number_" * op.x.format.is_float
     visited = op.tensor.size // math.prod(op.shape[2:]) * math.prod(
         pairs(op.x.shape[2 + a], op.shape[2 + a], op.kernel[a], op.strides[a], op.pads[a], op.dilations[a])
         for a in range(len(op.kernel))
@@ -30,11 +32,11 @@ def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -
     block = together(views, op)
     if block > 1:
         found[f"{kind}_beside"] += visited
-        found["window"] += visited / block
-    elif views[op.x].strides[1] == 1 and channels > 1:
-        found[kind] += visited
+        found["window" if inside(op) else "window_clipped"] += visited / block
     else:
-        found[f"{kind}_apart"] += visited
+        inner = next((a for a in reversed(y.order) if y.shape[a] > 1), 0)
+        step = views[op.x].strides[inner] * (op.strides[inner - 2] if inner > 1 else 1)
+        found[kind if step == 1 else f"{kind}_apart"] += visited
     if block == 1 and not written(op):
         found["clipped"] += visited
     if not isinstance(op, MaxPool):
@@ -70,7 +72,8 @@ def _copied(found: defaultdict[str, float], loops: Nest, size: int) -> None:
         found["run"] += elements / run
         found["long_byte" if run * size > MOST_WRITTEN_OUT else "run_byte"] += elements * size
     else:
-        found["moved" if size == 1 else "number_moved"] += elements
+        near = bool(loops.loops) and max(s[-1] for s in loops.strides) <= NEAR
+        found["moved_near" if near else "moved" if size == 1 else "number_moved"] += elements
         found["loop"] += elements / max(loops.loops[-1][1] if loops.loops else 1, 1)
 
 

@@ -16,6 +16,7 @@ from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.plain_work import MOVES, moved, pairs, pooled
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.vector_work import function, gates, others, vectors
+from edgec.backends.c.view import View
 from edgec.formats import F32, TensorType
 from edgec.ops import (
     Add,
@@ -41,6 +42,8 @@ from edgec.ops import (
     Unary,
 )
 
+MOST_WRITTEN = 4
+"""Elements of a row whose loops compilers write out."""
 MOST_SCALAR = 16
 """Numbers of a loop that compilers make a vector loop of: fewer are done one by one."""
 
@@ -79,14 +82,14 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
             found["row"] += y.shape[2] if len(y.shape) == 4 else 1
             found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
         for op in step.ops:
-            _portable(found, schedule, op, step.result.tensor.size)
+            _portable(found, schedule, op, y)
         if step.codes is not None:
             found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored: int) -> None:
-    size, single = op.tensor.size if isinstance(op.type, TensorType) else stored, op in schedule.single
+def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, y: View) -> None:
+    size, single = op.tensor.size if isinstance(op.type, TensorType) else y.size, op in schedule.single
     if multiplications(op):
         taps = _taps(op)
         found["tap" if isinstance(op, Conv) and _clipped(op) else "tap_inside"] += taps
@@ -94,12 +97,14 @@ def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored
         if isinstance(op, Rnn | Gru | Lstm):
             gates(found, op, single)
     elif isinstance(op, AvgPool | MaxPool):
-        pooled(found, schedule.views, op)
+        pooled(found, schedule.views, op, y)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         largest = isinstance(op, ArgMax) or (isinstance(op, Reduce) and op.function in ("max", "min"))
-        found["number_max_apart" if largest else "reduced"] += op.x.tensor.size
+        beside = isinstance(op, Reduce) and len(op.x.shape) - 1 not in {a % len(op.x.shape) for a in op.axes}
+        found["number_max_apart" if largest else "reduced_beside" if beside else "reduced"] += op.x.tensor.size
     elif isinstance(op, Softmax) and single and not op.log:
-        found["softmax_few" if op.shape[op.axis] < MOST_SCALAR else "softmax"] += size
+        n = op.shape[op.axis]
+        found["softmax_written" if n <= MOST_WRITTEN else "softmax_few" if n < MOST_SCALAR else "softmax"] += size
         found["softmax_row"] += size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; the largest, exp(0), is four times as quick
         found["double"] += 2 * size - 1.5 * (size // max(op.shape[op.axis], 1))
