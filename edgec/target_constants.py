@@ -26,11 +26,11 @@ CELL_KINDS = (
 """Circuit elements that a backend may count; a target prices each of them."""
 
 _POOLS = {
-    "sum": "a visit of a window that is written out, for an average; neighbours visit neighbours",
-    "sum_apart": "the same where they do not",
+    "sum": "a visit of a window that is written out, for an average of channels side by side",
+    "sum_apart": "the same where channels are not side by side",
     "sum_beside": "a visit of a window that is a loop around some channels, for an average",
-    "max": "a visit of a window that is written out, for the largest; neighbours visit neighbours",
-    "max_apart": "the same where they do not, or along an axis",
+    "max": "a visit of a window that is written out, for the largest of channels side by side",
+    "max_apart": "the same where channels are not side by side, or along an axis",
     "max_beside": "a visit of a window that is a loop around some channels, for the largest",
     "mean": "a result of an average of numbers of one sign, or of floats",
 }

@@ -21,8 +21,8 @@ MOVES = Concat | Gather | Pad | Reshape | Resize | Take
 """Anchors whose steps are counted here, reading and writing included."""
 
 
-def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool, y: View) -> None:
-    """Visits of windows that are written out, where neighbours in y read neighbours or not, and of loops."""
+def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -> None:
+    """Visits of windows that are written out, with the channels side by side or not, and of loops."""
     number = "number_" * op.x.format.is_float
     visited = op.tensor.size // math.prod(op.shape[2:]) * math.prod(
         pairs(op.x.shape[2 + a], op.shape[2 + a], op.kernel[a], op.strides[a], op.pads[a], op.dilations[a])
@@ -34,9 +34,8 @@ def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool, y
         found[f"{kind}_beside"] += visited
         found["window" if inside(op) else "window_clipped"] += visited / block
     else:
-        inner = next((a for a in reversed(y.order) if y.shape[a] > 1), 0)
-        step = views[op.x].strides[inner] * (op.strides[inner - 2] if inner > 1 else 1)
-        found[kind if step == 1 else f"{kind}_apart"] += visited
+        beside = op.shape[1] > 1 and views[op.x].strides[1] == 1
+        found[kind if beside else f"{kind}_apart"] += visited
     if block == 1 and not written(op):
         found["clipped"] += visited
     if not isinstance(op, MaxPool):

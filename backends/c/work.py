@@ -97,7 +97,7 @@ def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, y: Vie
         if isinstance(op, Rnn | Gru | Lstm):
             gates(found, op, single)
     elif isinstance(op, AvgPool | MaxPool):
-        pooled(found, schedule.views, op, y)
+        pooled(found, schedule.views, op)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         largest = isinstance(op, ArgMax) or (isinstance(op, Reduce) and op.function in ("max", "min"))
         beside = isinstance(op, Reduce) and len(op.x.shape) - 1 not in {a % len(op.x.shape) for a in op.axes}
