@@ -108,6 +108,7 @@ class PairTile(ByteTile):
             loads = [f"x{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in p]
             lines.append(f"const int8x{16 if whole else 8}_t {', '.join(loads)};")
         lines += self._weights(count, 0)
+        together = max(LANES // self.places, 1)
         for channel in channels:
             if channel + 1 < len(channels):
                 lines += self._weights(count, channel + 1)
@@ -117,6 +118,8 @@ class PairTile(ByteTile):
                 sums = f"p{i}_{channel}"
                 start = "vpaddlq_s16(v)" if first and self.straight else f"vpadalq_s16({sums}, v)"
                 lines += [f"  {sums} = {start};", "}"]
+            if channel % together == together - 1:
+                lines += [f"DONE_(p{i}_{c})" for c in channels[channel + 1 - together : channel + 1] for i in p]
         return [*lines, f"w += {8 * count * LANES * self.vectors};"]
 
     def _weights(self, count: int, channel: int) -> list[str]:
