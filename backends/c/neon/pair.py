@@ -19,6 +19,8 @@ from edgec.backends.c.vector.tile import LANES, Tile
 
 SUMS = 16
 """Vectors of 32-bit sums that are kept in registers."""
+MOST_AHEAD = 12
+"""Halves of vectors of activations beside which registers have room for the weights of the next channel."""
 
 
 class PairTile(ByteTile):
@@ -107,11 +109,14 @@ class PairTile(ByteTile):
         for at, whole in _vectors(count):
             loads = [f"x{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in p]
             lines.append(f"const int8x{16 if whole else 8}_t {', '.join(loads)};")
-        lines += self._weights(count, 0)
-        together = max(LANES // self.places, 1)
+        together = max(LANES // self.places, 1)  # channels whose sums are completed together
+        ahead = self.places * self.DEPTH <= MOST_AHEAD
+        loaded = 0
         for channel in channels:
-            if channel + 1 < len(channels):
-                lines += self._weights(count, channel + 1)
+            while loaded <= min(channel + ahead, channels[-1]):
+                for _ in range(2 if count <= 2 else 1):  # two vectors, which one instruction loads
+                    lines += self._weights(count, loaded)
+                    loaded += 1
             lines.append("FENCE_")
             for i in p:
                 lines += ["{", *("  " + line for line in _products(count, f"w{channel}", f"x{i}"))]
