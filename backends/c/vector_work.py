@@ -19,6 +19,7 @@ from edgec.backends.c.i8mm.tile import MatrixTile
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
 from edgec.backends.c.int8.taps import TapTile as ByteTaps
+from edgec.backends.c.int8 import sums as int8_sums
 from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.int16.match import WordLayer
 from edgec.backends.c.int16.wide import WideTile
@@ -37,6 +38,7 @@ from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.depthwise import Window, firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
+from edgec.backends.c.vector.runs import run_of
 from edgec.backends.c.vector.tile import LANES, Block, split
 from edgec.backends.c.view import View
 from edgec.formats import F32
@@ -213,8 +215,21 @@ def others(found: Counter[str], schedule: Schedule, step: Step) -> None:
             found["clear"] += step.scratch.bytes
         for layer, x, y in transposed.parts(step.ops, schedule.views):
             _float_layer(found, layer, x, y)
+    elif step.anchor is None:
+        _sums(found, schedule, step)
     else:
         _recurrent(found, op, op in schedule.single)
+
+
+def _sums(found: Counter[str], schedule: Schedule, step: Step) -> None:
+    """Elementwise sums: vectors of every operand, those of a rest included."""
+    sums = int8_sums.matched(step.ops)
+    operands = step.ops[0].operands if sums is None else tuple(sums.linear.terms)
+    run = run_of(operands, step.result, schedule.views)
+    kind, lanes = ("sum_number", LANES) if sums is None else ("sum_byte", 16)
+    count = step.result.tensor.size // run
+    found["sum_run"] += count
+    found[kind] += count * len(operands) * -(-run // lanes)
 
 
 def _matmul(found: Counter[str], op: MatMul, views: Mapping[Op, View]) -> None:

@@ -68,19 +68,26 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         vectors(found, schedule, step, step.layer)
     elif step.family is not None:
         others(found, schedule, step)
+        if step.anchor is None:
+            _halo(found, schedule, step)
     else:
         found["step"] += 1
         _moved(found, step.results)
         _moved(found, step.reads, by_elements=step.anchor is None)
-        y = schedule.views[step.result]
-        if any(y.buffer.halo):
-            found["row"] += y.shape[2] if len(y.shape) == 4 else 1
-            found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
+        _halo(found, schedule, step)
         for op in step.ops:
             _portable(found, op, step.result.tensor.size, op in schedule.single)
         if step.codes is not None:
             found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
+
+
+def _halo(found: Counter[str], schedule: Schedule, step: Step) -> None:
+    """What is written around the result."""
+    y = schedule.views[step.result]
+    if any(y.buffer.halo):
+        found["row"] += y.shape[2] if len(y.shape) == 4 else 1
+        found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
 
 
 def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
