@@ -54,9 +54,9 @@ class Family:
     header: str = "arm_neon.h"
     """What the code includes."""
     others: Mapping[type[Op], Any] = field(default_factory=dict)
-    """First ops of steps that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a
-    step, `suits(ops, views)` whether for tensors that lie so, `room(ops, views)` how many elements of scratch memory it takes, and
-    `body(writer)` writes the statements."""
+    """First ops of steps that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of
+    a step, `suits(ops, views)` whether for tensors that lie so, `room(ops, views)` how many elements of scratch memory
+    it takes, and `body(writer)` writes the statements."""
     packs: bool = False
     """Whether it takes its operand as it lies and packs it itself."""
     codes: bool = False

@@ -16,10 +16,10 @@ from edgec.backends.c.fp32.match import FloatLayer
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.i8mm.tile import MatrixTile
+from edgec.backends.c.int8 import sums as int8_sums
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
 from edgec.backends.c.int8.taps import TapTile as ByteTaps
-from edgec.backends.c.int8 import sums as int8_sums
 from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.int16.match import WordLayer
 from edgec.backends.c.int16.wide import WideTile

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 import test_c_arm as bytewise
 import test_c_arm_float as floats
-from c_support import check, const, graph_of, inp
+from c_support import check, graph_of, inp
 
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan

@@ -224,5 +224,5 @@ def _ended(ops: tuple[Op, ...], linear: Linear, shift: int, out: Quantizer | Non
     zero = int(last.format.zero_point_array[0])
     shift += up
     whole = linear.times(1, half).times(1 << up, zero << shift)
-    fits = all(abs(m) < WORD for m in whole.terms.values()) and -WORD <= whole.ends[0] and whole.ends[1] < WORD
+    fits = all(abs(m) < WORD for m in whole.terms.values()) and whole.ends[0] >= -WORD and whole.ends[1] < WORD
     return Sums(whole, shift, *bounds) if fits else None

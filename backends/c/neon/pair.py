@@ -97,18 +97,39 @@ class PairTile(ByteTile):
         return lines
 
     def piece(self, offset: int) -> list[str]:
-        return self._halves(self.DEPTH, offset, first=offset == 0)
+        """A piece, with the activations of the next one, which is done with it."""
+        at = offset // self.PIECE
+        if self.DEPTH == 2 and at % 2:  # done with the one before
+            return []
+        lines = self._loaded("x", self.DEPTH, offset)
+        if self.DEPTH > 2 or at + 1 == self.whole:
+            return lines + self._halves(self.DEPTH, "x", first=offset == 0)
+        loads = [f"z{i}_0 = {_load(f'x{i}', offset + self.PIECE, True)};" for i in range(self.places)]
+        return [
+            *lines,
+            f"int8x16_t {', '.join(f'z{i}_0' for i in range(self.places))};",
+            *(f"EARLY_({load})" for load in loads),
+            *["{", *("  " + line for line in self._halves(self.DEPTH, "x", first=offset == 0)), "}"],
+            *(f"LATE_({load})" for load in loads),
+            *["{", *("  " + line for line in self._halves(self.DEPTH, "z", first=False)), "}"],
+        ]
 
     def remainder(self) -> list[str]:
-        return self._halves(self.rest, 0, first=not self.whole)
+        return self._loaded("x", self.rest, 0) + self._halves(self.rest, "x", first=not self.whole)
 
-    def _halves(self, count: int, offset: int, *, first: bool) -> list[str]:
+    def _loaded(self, name: str, count: int, offset: int) -> list[str]:
+        """`count` halves of vectors of every place."""
+        return [
+            f"const int8x{16 if whole else 8}_t "
+            + ", ".join(f"{name}{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in range(self.places))
+            + ";"
+            for at, whole in _vectors(count)
+        ]
+
+    def _halves(self, count: int, x: str, *, first: bool) -> list[str]:
         """Eight bytes of every place, `count` times."""
         p, channels = range(self.places), range(LANES * self.vectors)
         lines = []
-        for at, whole in _vectors(count):
-            loads = [f"x{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in p]
-            lines.append(f"const int8x{16 if whole else 8}_t {', '.join(loads)};")
         together = max(LANES // self.places, 1)  # channels whose sums are completed together
         ahead = self.places * self.DEPTH <= MOST_AHEAD
         loaded = 0
@@ -119,7 +140,7 @@ class PairTile(ByteTile):
                     loaded += 1
             lines.append("FENCE_")
             for i in p:
-                lines += ["{", *("  " + line for line in _products(count, f"w{channel}", f"x{i}"))]
+                lines += ["{", *("  " + line for line in _products(count, f"w{channel}", f"{x}{i}"))]
                 sums = f"p{i}_{channel}"
                 start = "vpaddlq_s16(v)" if first and self.straight else f"vpadalq_s16({sums}, v)"
                 lines += [f"  {sums} = {start};", "}"]
