@@ -73,6 +73,7 @@ def function(name: str, kind: type[Op], clamp: str) -> str:
         "  }",
         f"  for (; k + 4 <= n; k += 4) {{ vst1q_f32(y + k, {four('k')}); }}",
         "  for (; k < n; k++) {",
+        "    IN_ORDER_; /* too few for a vector loop */",
         f"    {'' if clamp else 'const '}float v = x0[k] {sign} x1[k];",
         *(["    v = v < t->lo ? t->lo : v;"] if "low" in clamp else []),
         *(["    v = v > t->hi ? t->hi : v;"] if "high" in clamp else []),

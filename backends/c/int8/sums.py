@@ -147,6 +147,7 @@ def function(name: str, operands: int, shift: int, clamp: bool) -> str:
         "    k += 8;",
         "  }",
         "  for (; k < n; k++) {",
+        "    IN_ORDER_; /* too few for a vector loop */",
         f"    const int32_t v = (int32_t)({plain} + (uint32_t)t->constant) >> {shift};",
         "    y[k] = (int8_t)(v < t->lo ? t->lo : v > t->hi ? t->hi : v);",
         "  }",
