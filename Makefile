@@ -23,7 +23,7 @@ lint: setup ## Format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: setup ## Type errors in edgec/
+types: setup ## Type errors in edgec, backends, frontend, hw and passes
 	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 
 test: setup ## All tests but the long ones

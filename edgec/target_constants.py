@@ -211,6 +211,7 @@ CONSTANTS: dict[str, Known] = {
     **{f"cycles.{kind}": Known("cycles", 0.0, 1e4, meaning) for kind, meaning in WORK.items()},
     "code.statement": Known("B", 0.5, 100.0, "machine code of one statement of C"),
     "cycles.trace_scale": Known("", 0.5, 4.0, "measured cycles of a core over those of its pipeline model"),
+    "flash.cycles_byte": Known("cycles", 0.0, 10.0, "wait for a byte of constants that comes from flash memory"),
     "power.active_mw": Known("mW", 0.01, 1e5, "power that a busy core adds, at the default clock"),
     "dram.pj_byte": Known("pJ/B", 1.0, 2000.0, "energy of one byte that comes from dynamic memory"),
     "fixed.sharing": Known("", 0.1, 1.0, "cells of a shared constant network over those of separate trees"),

@@ -103,7 +103,7 @@ def with_binary_inputs(
     graph: Graph, context: Context, new: dict[Op, New], synthetic: Synthetic, frames: int
 ) -> dict[Op, New]:
     """The same new layers, reading binary activations where what they read is computed."""
-    sources: dict[Op, Op] = {}
+    sources: dict[Layer, Op] = {}
     for op in new:
         assert isinstance(op, Conv | Dense)
         source = behind_moves(op.x)

@@ -75,7 +75,7 @@ _FLOATS = {
     Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
     Add: fp32_sums, Sub: fp32_sums, Mul: fp32_sums,
 }  # fmt: skip
-_SUMS = dict.fromkeys((Add, Sub, Requantize, Cast), int8_sums)
+_SUMS: dict[type[Op], Any] = dict.fromkeys((Add, Sub, Requantize, Cast), int8_sums)
 FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace, codes=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from edgec.backends.c.dot.coded import coded_tile
@@ -61,7 +61,7 @@ MOST_UNROLLED = 8
 """Places of a row that compilers unroll."""
 
 
-def vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) -> None:
+def vectors(found: defaultdict[str, float], schedule: Schedule, step: Step, layer: Layer) -> None:
     """Vector code: the loops of vector/, with the tiles of the family."""
     x, y = schedule.views[layer.op.x], layer.image(schedule.views[step.result])
     if step.copy is not None:
@@ -99,7 +99,9 @@ def vectors(found: Counter[str], schedule: Schedule, step: Step, layer: Layer) -
         _neon(found, layer, x, y)
 
 
-def _floats(found: Counter[str], schedule: Schedule, layer: FloatLayer, x: View, y: View, long: bool) -> None:
+def _floats(
+    found: defaultdict[str, float], schedule: Schedule, layer: FloatLayer, x: View, y: View, long: bool
+) -> None:
     """Multiply-adds of binary32, and what loads and stores around them; conversions of halves, which `long` products do
     without, count as loads and stores."""
     twice = 2 if isinstance(layer, HalfLayer) else 1
@@ -148,7 +150,14 @@ def _unrolled(schedule: Schedule, layer: Layer, y: View, family: type[Window]) -
 
 
 def _float_tiles(
-    found: Counter[str], tile: type[FloatTile], rows: int, n: int, taps: int, run: int, count: int, vectors: int
+    found: defaultdict[str, float],
+    tile: type[FloatTile],
+    rows: int,
+    n: int,
+    taps: int,
+    run: int,
+    count: int,
+    vectors: int,
 ) -> int:
     """`rows` rows of `n` tiles of `count` places and so many vectors, with `taps` runs each; the turns of a run."""
     tiles, sums = rows * n, count * vectors
@@ -170,7 +179,7 @@ def _float_tiles(
     return turns
 
 
-def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View, long: bool = False) -> None:
+def _float_layer(found: defaultdict[str, float], layer: FloatLayer, x: View, y: View, long: bool = False) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     tile: type[FloatTile] = TapTile if layer.depthwise else HalfTile if long else FloatTile
@@ -185,7 +194,7 @@ def _float_layer(found: Counter[str], layer: FloatLayer, x: View, y: View, long:
                 found["float_store"] += rows * n * count * block.vectors
 
 
-def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
+def _words(found: defaultdict[str, float], layer: WordLayer, x: View, y: View) -> None:
     """SMLAL multiplies and adds four numbers of 16 bits, as FMLA does of binary32, and is counted as such."""
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
@@ -205,7 +214,7 @@ def _words(found: Counter[str], layer: WordLayer, x: View, y: View) -> None:
             found["float_line"] += rows
 
 
-def others(found: Counter[str], schedule: Schedule, step: Step) -> None:
+def others(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:
     op = step.ops[0]
     if isinstance(op, MatMul):
         _matmul(found, op, schedule.views)
@@ -221,7 +230,7 @@ def others(found: Counter[str], schedule: Schedule, step: Step) -> None:
         _recurrent(found, op, op in schedule.single)
 
 
-def _sums(found: Counter[str], schedule: Schedule, step: Step) -> None:
+def _sums(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:
     """Elementwise sums: vectors of every operand, those of a rest included."""
     sums = int8_sums.matched(step.ops)
     operands = step.ops[0].operands if sums is None else tuple(sums.linear.terms)
@@ -232,7 +241,7 @@ def _sums(found: Counter[str], schedule: Schedule, step: Step) -> None:
     found[kind] += count * len(operands) * -(-run // lanes)
 
 
-def _matmul(found: Counter[str], op: MatMul, views: Mapping[Op, View]) -> None:
+def _matmul(found: defaultdict[str, float], op: MatMul, views: Mapping[Op, View]) -> None:
     rows, terms = op.shape[-2], op.x.shape[-1]
     batch = math.prod(op.shape[:-2])
     if not matmul.reads_as_it_is(op, views):
@@ -247,7 +256,7 @@ def _matmul(found: Counter[str], op: MatMul, views: Mapping[Op, View]) -> None:
             found["float_call"] += batch
 
 
-def _recurrent(found: Counter[str], op: Op, single: bool) -> None:
+def _recurrent(found: defaultdict[str, float], op: Op, single: bool) -> None:
     """Vectors times matrices by the tiles of dense layers; then functions, unit by unit."""
     assert isinstance(op, Rnn | Gru | Lstm)
     times, units = op.x.shape[0] * op.x.shape[1], op.h.shape[1]
@@ -261,7 +270,7 @@ def _recurrent(found: Counter[str], op: Op, single: bool) -> None:
     gates(found, op, single)
 
 
-def gates(found: Counter[str], op: Rnn | Gru | Lstm, single: bool) -> None:
+def gates(found: defaultdict[str, float], op: Rnn | Gru | Lstm, single: bool) -> None:
     """The functions of the gates of all steps."""
     calls = {Rnn: (1,), Gru: (2, 1), Lstm: (3, 1, 1)}[type(op)]
     for name, count in zip(op.activations, calls, strict=True):
@@ -270,14 +279,14 @@ def gates(found: Counter[str], op: Rnn | Gru | Lstm, single: bool) -> None:
             function(found, name, size * count, single and op.h.format == F32)
 
 
-def function(found: Counter[str], name: str, count: int, single: bool) -> None:
+def function(found: defaultdict[str, float], name: str, count: int, single: bool) -> None:
     if single and name in EXPONENTIALS:
         found["single"] += round(count * EXPONENTIALS[name])
     else:
         found["double"] += count
 
 
-def _windows(found: Counter[str], schedule: Schedule, layer: ByteLayer, y: View, family: str) -> None:
+def _windows(found: defaultdict[str, float], schedule: Schedule, layer: ByteLayer, y: View, family: str) -> None:
     rows, places = y.shape[2], y.shape[3]
     paired = len(layer.weights) < ByteWindow.BLOCK
     advance = 2 if paired else layer.window[1][1]
@@ -295,7 +304,7 @@ def _windows(found: Counter[str], schedule: Schedule, layer: ByteLayer, y: View,
     found[f"{family}_row"] += done
 
 
-def _byte_taps(found: Counter[str], layer: ByteLayer, x: View, y: View, dot: bool) -> None:
+def _byte_taps(found: defaultdict[str, float], layer: ByteLayer, x: View, y: View, dot: bool) -> None:
     """Depthwise windows tap by tap, in vector instructions."""
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, _, _, _, taps = ByteTaps.walk(layer, x)
@@ -314,7 +323,7 @@ def _byte_taps(found: Counter[str], layer: ByteLayer, x: View, y: View, dot: boo
             found[f"{family}_call"] += 1
 
 
-def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+def _neon(found: defaultdict[str, float], layer: ByteLayer, x: View, y: View) -> None:
     if layer.winograd is not None:
         found["neon_winograd"] += round(layer.winograd.instructions)
         return
@@ -359,7 +368,7 @@ def _neon(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
             found["neon_line"] += rows
 
 
-def _bits(found: Counter[str], layer: BitLayer, x: View, y: View) -> None:
+def _bits(found: defaultdict[str, float], layer: BitLayer, x: View, y: View) -> None:
     """Packing, then vectors of 128 products."""
     channels, height, width = x.shape[1], x.shape[2], x.shape[3]
     found["xnor_pack"] += height * width * -(-channels // 16)
@@ -378,7 +387,7 @@ def _bits(found: Counter[str], layer: BitLayer, x: View, y: View) -> None:
                 found["xnor_finish"] += tiles * count * block.vectors * (LANES + 2 + made)
 
 
-def _tiles(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+def _tiles(found: defaultdict[str, float], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     quads, loads = -(-run // 4), -(-run // 16)
@@ -413,7 +422,7 @@ def _held(blocks: Sequence[Block], block: Block, taps: int, turns: int) -> bool:
     return taps * max(turns, 1) == 1 and sum(b.count == block.count for b in blocks) == 1
 
 
-def _matrices(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+def _matrices(found: defaultdict[str, float], layer: ByteLayer, x: View, y: View) -> None:
     rows, places, *_ = geometry(layer, x, y)
     tap_rows, columns, run = runs(layer)
     taps, words = tap_rows * columns, -(-run // 8)

@@ -9,7 +9,7 @@ code in its own instructions, tile by tile.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 
 from edgec.backends.c.functions import TRANSCENDENTAL
@@ -63,7 +63,7 @@ def multiplications(op: Op) -> int:
 
 def work(schedule: Schedule, step: Step) -> dict[str, float]:
     """Counts by kind for one step."""
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(int)
     if step.layer is not None:
         vectors(found, schedule, step, step.layer)
     elif step.family is not None:
@@ -82,7 +82,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _halo(found: Counter[str], schedule: Schedule, step: Step) -> None:
+def _halo(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:
     """What is written around the result."""
     y = schedule.views[step.result]
     if any(y.buffer.halo):
@@ -90,7 +90,7 @@ def _halo(found: Counter[str], schedule: Schedule, step: Step) -> None:
         found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
 
 
-def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
+def _portable(found: defaultdict[str, float], op: Op, stored: int, single: bool) -> None:
     size = op.tensor.size if isinstance(op.type, TensorType) else stored
     if multiplications(op):
         taps = _taps(op)
@@ -125,7 +125,7 @@ def _portable(found: Counter[str], op: Op, stored: int, single: bool) -> None:
         found[number if op.operands[0].format.is_float else "element"] += size
 
 
-def _moved(found: Counter[str], tensors: Iterable[Op], by_elements: bool = True) -> None:
+def _moved(found: defaultdict[str, float], tensors: Iterable[Op], by_elements: bool = True) -> None:
     """What a step reads or writes. Numbers that are read otherwise than one for each result are counted there."""
     for op in tensors:
         size = op.tensor.size * op.format.dtype.itemsize

@@ -102,10 +102,10 @@ def activate(layer: Layer, x: Tensor, setting: Any) -> Tensor:
 def _as_layer(layer: Layer, x: Tensor, setting: dict[str, Any]) -> Tensor:
     """An activation layer that is the activation of another layer."""
     inner = Layer(layer.spec, layer.name, [], layer.version)
-    inner.class_name, inner.config = setting["class_name"], setting.get("config")
-    if not isinstance(inner.config, dict):
+    inner.class_name, config = setting["class_name"], setting.get("config")
+    if not isinstance(config, dict):
         layer.malformed(f"activation {inner.class_name} has no configuration")
-    inner.unread = set(inner.config)
+    inner.config, inner.unread = config, set(config)
     result = LAYERS[inner.class_name](inner, [x])
     inner.finish()
     return result

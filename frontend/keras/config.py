@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from edgec.diagnostics import EdgecError
 
@@ -165,7 +165,7 @@ def _harmless(name: str, value: Any) -> bool:
     return name in IGNORED_CALL_ARGUMENTS and (value is None or isinstance(value, bool))
 
 
-def _is_ref(data: Any) -> bool:
+def _is_ref(data: Any) -> TypeGuard[list[Any]]:
     return (
         isinstance(data, list)
         and len(data) >= 3

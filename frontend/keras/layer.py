@@ -97,11 +97,7 @@ class Layer:
 
     def as_number(self, value: Any, name: str) -> float:
         """A JSON value as a finite number; Keras stores some as arrays or as numbers in quotes."""
-        for _ in range(4):
-            if isinstance(value, dict) and "value" in value.get("config", value):
-                value = value.get("config", value)["value"]
-            elif isinstance(value, list) and len(value) == 1:
-                value = value[0]
+        value = _unwrapped(value)
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -217,6 +213,15 @@ class Layer:
     def channel_axis(self, x: Tensor, last: bool) -> Op:
         """The op [N, C, *S] of a tensor whose channels are last or first in the model."""
         return x.first if last else x.own
+
+
+def _unwrapped(value: Any) -> Any:
+    for _ in range(4):
+        if isinstance(value, dict) and "value" in value.get("config", value):
+            value = value.get("config", value)["value"]
+        elif isinstance(value, list) and len(value) == 1:
+            value = value[0]
+    return value
 
 
 def _shown(value: Any) -> str:

@@ -47,8 +47,8 @@ def batch_normalization(layer: Layer, xs: list[Tensor]) -> Tensor:
         op, rebuild = x.own, own
     else:
         layer.unsupported(f"batch normalisation along axis {axis} of {x.rank}", remedy="normalise the channels")
-    y = BatchNorm(op, *(layer.constant(p) for p in parameters), epsilon, loc=layer.loc)
-    return rebuild(y)
+    scale, bias, mean, variance = (layer.constant(p) for p in parameters)
+    return rebuild(BatchNorm(op, scale, bias, mean, variance, epsilon, loc=layer.loc))
 
 
 @imports("LayerNormalization")

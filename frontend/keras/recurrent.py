@@ -134,7 +134,8 @@ def run(layer: Layer, x: Tensor, starts: list[Op], *, turned: bool = False) -> R
         if state.shape != (batch, units):
             layer.malformed(f"an initial state {list(state.shape)}", why=f"needs {[batch, units]}")
     timed = permuted(x.own, (1, 0, 2))
-    args = (timed, *(layer.constant(a) for a in (*operands, outer)), states[0])
+    weights, recurrent_weights, bias = (layer.constant(a) for a in (*operands, outer))
+    args = (timed, weights, recurrent_weights, bias, states[0])
     whole: Op
     if kind == "LSTM":
         whole = Lstm(*args, states[1], functions, backwards, loc=layer.loc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from edgec.frontend.keras.layer import Layer
 from edgec.frontend.keras.registry import imports
@@ -57,12 +58,12 @@ def _amounts(layer: Layer, name: str, rank: int) -> list[tuple[int, int]]:
     if isinstance(value, list) and rank == 1 and len(value) == 2 and all(isinstance(v, int) for v in value):
         value = [value]
     if isinstance(value, list) and len(value) == rank:
-        value = [[v, v] if isinstance(v, int) else v for v in value]
+        pairs: list[Any] = [[v, v] if isinstance(v, int) else v for v in value]
         if all(
             isinstance(v, list) and len(v) == 2 and all(isinstance(n, int) and 0 <= n < 1 << 20 for n in v)
-            for v in value
+            for v in pairs
         ):
-            return [(v[0], v[1]) for v in value]
+            return [(v[0], v[1]) for v in pairs]
     layer.malformed(f"setting {name!r} is {value!r:.60}")
 
 

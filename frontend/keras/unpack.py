@@ -89,7 +89,7 @@ def main(source: str, target: str) -> None:
     writer = Writer()
     with h5py.File(source, "r", driver="core", backing_store=False) as file:
         inner = "model_weights" if "model_weights" in file else None
-        root = file.get(inner) if inner and isinstance(file.get(inner, getlink=True), h5py.HardLink) else file
+        root: Any = file.get(inner) if inner and isinstance(file.get(inner, getlink=True), h5py.HardLink) else file
         index = {
             "text": None if "model_config" not in file.attrs else text_of(file.attrs["model_config"]),
             "version": text_of(file.attrs.get("keras_version", "")),

@@ -189,7 +189,7 @@ def masked_fill(node: Node) -> Value:
 
 def choose(node: Node, condition: Value, x: Value, y: Value) -> Value:
     """x where `condition` holds, else y, in the element type of the result."""
-    if all(isinstance(v, np.ndarray) for v in (condition, x, y)):
+    if isinstance(condition, np.ndarray) and isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
         return np.asarray(np.where(condition, x, y), node.dtype())
     fmt = dtype_format(node.dtype())
     branches = [node.lifted(v) for v in (x, y)]

@@ -312,8 +312,10 @@ class Importer:
                 result = self._result(name)
                 fmt = dtype_format(result.dtype) if result.dtype is not None else None
                 shape = [n for n in result.shape if n is not None]
-                fits = fmt is not None and len(shape) == len(result.shape) and 0 < math.prod(shape) <= MAX_ELEMENTS
-                self.values[name] = Input(name, type=TensorType(fmt, tuple(shape)), loc=(name,)) if fits else Unknown()
+                if fmt is not None and len(shape) == len(result.shape) and 0 < math.prod(shape) <= MAX_ELEMENTS:
+                    self.values[name] = Input(name, type=TensorType(fmt, tuple(shape)), loc=(name,))
+                else:
+                    self.values[name] = Unknown()
 
 
 def _short(record: NodeRecord) -> str:

@@ -172,8 +172,8 @@ def written(node: Node) -> Op:
         node.malformed(f"{list(source.shape)} written to elements {start} to {stop} of {list(x.shape)}")
     source = node.as_float(source, x.format) if x.format.is_float else source
     parts = (cut(node, x, axis, 0, start), source, cut(node, x, axis, stop, n))
-    kept = tuple(p for p in parts if p.shape[axis])
-    return Concat(kept, axis, loc=node.loc) if len(kept) > 1 else kept[0]
+    kept = [p for p in parts if p.shape[axis]] or [source]  # nothing is left of a tensor without elements
+    return Concat(tuple(kept), axis, loc=node.loc) if len(kept) > 1 else kept[0]
 
 
 @imports("flip.default")

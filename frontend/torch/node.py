@@ -66,14 +66,18 @@ class Node:
         if not ok:
             self.unsupported(what, why=why, remedy=remedy)
 
-    def not_training(self, training: bool) -> None:
+    def in_training(self) -> NoReturn:
         """Refuse a layer that was exported while it trained."""
+        self.unsupported(
+            "the layer is in training mode",
+            why="it draws random numbers or uses the statistics of the batch",
+            remedy="call model.eval() before the export",
+        )
+
+    def not_training(self, training: bool) -> None:
+        """Refuse the layer if `training`."""
         if training:
-            self.unsupported(
-                "the layer is in training mode",
-                why="it draws random numbers or uses the statistics of the batch",
-                remedy="call model.eval() before the export",
-            )
+            self.in_training()
 
     def not_constant(self, what: str, why: str) -> NoReturn:
         """E0307: something that must be known when compiling is not."""

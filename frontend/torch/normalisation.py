@@ -55,15 +55,14 @@ def normalised_by_itself(node: Node) -> tuple[Op, Missing, Missing]:
     x = node.floating("input")
     node.ignore("momentum", "training")
     if x.shape[0] != 1 or len(x.shape) < 3:
-        node.not_training(True)
+        node.in_training()
     y = _grouped(node, x, x.shape[1], node.finite("eps"))
     return y, Missing("the mean of the batch"), Missing("the deviation of the batch")
 
 
 @imports("_native_batch_norm_legit.default", "_native_batch_norm_legit_functional.default", "native_batch_norm.default")
 def training_batch_norm(node: Node) -> Op:
-    node.not_training(True)
-    raise AssertionError("refused above")
+    node.in_training()
 
 
 def _layer_norm(node: Node, epsilon: float) -> Op:

@@ -70,16 +70,24 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], fmt: Format) -> Co
     return Constant(codes, type=TensorType(Affine(fmt, (1.0,)) if isinstance(fmt, Binary) else fmt, shape))
 
 
-def _dense(inputs: int, outputs: int, w: Callable[..., Constant], fmt: Format = U8, **how: Quantizer) -> Callable:
+def _dense(
+    inputs: int,
+    outputs: int,
+    w: Callable[..., Constant],
+    fmt: Format = U8,
+    *,
+    product: Quantizer | None = None,
+    out: Quantizer | None = None,
+) -> Callable[[np.random.Generator], Graph]:
     def build(rng: np.random.Generator) -> Graph:
         x = Input("x", type=TensorType(fmt, (1, inputs)))
-        dense = Dense(x, w(rng, (outputs, inputs)), **how, loc=("dense",))
-        return Graph("micro", (x,), (("y", Relu(dense, loc=("relu",)) if how else dense),))
+        dense = Dense(x, w(rng, (outputs, inputs)), product=product, out=out, loc=("dense",))
+        return Graph("micro", (x,), (("y", dense if out is None else Relu(dense, loc=("relu",))),))
 
     return build
 
 
-def _conv(channels: int, filters: int, size: int, **how: Quantizer) -> Callable[[np.random.Generator], Graph]:
+def _conv(channels: int, filters: int, size: int, out: Quantizer) -> Callable[[np.random.Generator], Graph]:
     def build(rng: np.random.Generator) -> Graph:
         x = Input("x", type=TensorType(U8, (1, channels, size, size)))
         conv = Conv(
@@ -87,7 +95,7 @@ def _conv(channels: int, filters: int, size: int, **how: Quantizer) -> Callable[
             laplace(rng, (filters, channels, 3, 3)),
             laplace(rng, (filters,)),
             pads=(1, 1, 1, 1),
-            **how,
+            out=out,
             loc=("conv",),
         )
         relu = Relu(conv, loc=("relu",))

@@ -1,7 +1,8 @@
 """The estimate of C code: memory and operations, exact from the schedule; cycles, time and energy from constants.
 
-Cycles are counts of work times `cycles.KIND` of the target, or traced (edgec.hw.estimate.traced). Energy is the power
-of the busy core times the time, and what a network that does not fit into the caches reads from dynamic memory.
+Cycles are counts of work times `cycles.KIND` of the target, or traced (edgec.hw.estimate.traced), and what the core
+waits for flash memory. Energy is the power of the busy core times the time, and what a network that does not fit into
+the caches reads from dynamic memory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from edgec.hw.estimate.model import Estimate, Row
 from edgec.target import Quantity, Target
 
 SCHEDULE = "schedule"
+FLASH = "flash.cycles_byte"
 
 
 def estimate_code(
@@ -32,6 +34,9 @@ def estimate_code(
     if traced is not None:
         source = f"trace under QEMU, pipeline model, cycles.trace_scale of {target.name}"
     cycles = list(traced) if traced is not None else None if missing else [_priced(k, target) for k in plan.kernels]
+    if cycles is not None and FLASH in target.constants:
+        cycles = [total([c, _waited(k, target)]) for c, k in zip(cycles, plan.kernels, strict=True)]
+        source = f"{source}, constants from flash memory at {FLASH}"
     rows = tuple(
         Row(k, _figures(k) | ({"cycles": figure(cycles[i], "cycles", basis, source)} if cycles is not None else {}))
         for i, k in enumerate(plan.kernels)
@@ -64,6 +69,12 @@ def _priced(kernel: Kernel, target: Target) -> Quantity:
     counted = total(target.constant(f"cycles.{kind}") * count for kind, count in kernel.work.items())
     scale = target.constants.get("cycles.trace_scale")
     return counted if scale is None else product(counted, scale)
+
+
+def _waited(kernel: Kernel, target: Target) -> Quantity:
+    """Cycles in which the core waits for the constants of a step. Each byte counts once: what is read again may lie in
+    a cache, and where it does not, it is in the error bar of `cycles.trace_scale`."""
+    return target.constant(FLASH) * (kernel.weight_bits / 8)
 
 
 def _energy(target: Target, time: Figure, memory: Mapping[str, int], speed: float) -> dict[str, Figure]:

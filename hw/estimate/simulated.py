@@ -45,5 +45,6 @@ def simulated(plan: BuildPlan, target: Target, measured: Mapping[str, float] | N
 def _of_input(target: Target) -> Quantity:
     """How far the transitions of adders follow the bar of `activity.input`."""
     moved = transitions("full_adder", target.constant("activity.input"), target)
-    middle = transitions("full_adder", Quantity(*[target.constant("activity.input").nominal] * 3, ""), target).nominal
+    nominal = target.constant("activity.input").nominal
+    middle = transitions("full_adder", Quantity(nominal, nominal, nominal, ""), target).nominal
     return Quantity(min(moved.low / middle, 1.0), 1.0, max(moved.high / middle, 1.0), "")

@@ -157,7 +157,7 @@ class WeightFlips:
         changed[(np.arange(count), *(np.array(axis) for axis in list(zip(*places, strict=True))[1:]))] = codes
         w, b = (changed, b) if constant is layer.w else (w, changed)
         fields: dict[str, Any] = {"w": _constant(layer.w, w), "type": None}
-        if b is not None:
+        if layer.b is not None and b is not None:
             fields["b"] = _constant(layer.b, b)
         wide = layer.replace(**fields)
         operands = [self.values[layer.x], w[None], *([] if b is None else [b[None]])]

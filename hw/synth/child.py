@@ -12,7 +12,7 @@ from pathlib import Path
 
 def main(path: str) -> None:
     """Run every line of `path` as one command, and say how long each took."""
-    from pyosys import libyosys
+    from pyosys import libyosys  # pyright: ignore[reportAttributeAccessIssue]  a compiled module without stubs
 
     design = libyosys.Design()
     for line in Path(path).read_text(encoding="utf-8").splitlines():

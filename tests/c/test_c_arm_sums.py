@@ -13,7 +13,7 @@ from c_support import check, graph_of, inp
 
 from edgec.backend import BuildPlan
 from edgec.backends.c import plan
-from edgec.formats import F32, Affine, Fixed, Format, Integer, Quantizer
+from edgec.formats import F32, Affine, Fixed, Format, Integer, Quantizer, Rounding
 from edgec.graph import Graph
 from edgec.ops import Add, Cast, Clip, Mul, Op, Relu, Requantize, Slice, Sub, Transpose, integers
 from edgec.target import load_target
@@ -31,10 +31,9 @@ def scaled(x: Op, multiplier: int) -> Op:
 
 
 def ended(rng: np.random.Generator, x: Op, shift: int, fmt: Format) -> Op:
-    rounding = str(rng.choice(["half_up", "floor"]))
-    overflow = str(rng.choice(["saturate", "saturate_symmetric"])) if fmt.zero_point_array[0] == 0 else "saturate"
+    rounding: Rounding = "half_up" if rng.random() < 0.5 else "floor"
     offset = integers([int(rng.integers(-(1 << shift), 1 << shift))], bits=32) if rng.random() < 0.3 else None
-    y: Op = Requantize(x, integers([1]), integers([shift]), offset, Quantizer(fmt, rounding, overflow))
+    y: Op = Requantize(x, integers([1]), integers([shift]), offset, Quantizer(fmt, rounding, "saturate"))
     clamp = rng.random()
     if clamp < 0.3:
         return Relu(y)
@@ -68,7 +67,7 @@ def fixed_sums() -> Graph:
     """Fixed point numbers with other fractions, rounded by the sum or by a cast behind it."""
     x, y = inp(Fixed(8, 4), 2, 50, name="x"), inp(Fixed(8, 6), 2, 50, name="y")
     z = inp(Fixed(8, 4), 2, 50, name="z")
-    out = [Quantizer(Fixed(8, frac), rounding, "saturate") for frac, rounding in ((3, "half_up"), (5, "floor"))]
+    out = Quantizer(Fixed(8, 3), "half_up", "saturate_symmetric"), Quantizer(Fixed(8, 5), "floor", "saturate")
     return graph_of(Add(x, y, out[0]), Sub(x, y, out[1]), Cast(Add(x, y), out[0]), Relu(Add(x, z, out[1])))
 
 

@@ -71,3 +71,13 @@ def test_operators(group: list[str], seed: int) -> None:
         ours = by_edgec(graph, inputs)
         for name, got, theirs in zip(labels, ours, flat(wanted), strict=True):
             same(got, theirs, f"{name} ({form}, seed {seed})")
+
+
+def test_nothing_is_written_to_a_tensor_without_elements() -> None:
+    aten, x = torch.ops.aten, torch.tensor([[1.0, -2.0, 3.0]])
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([aten.slice_scatter(x[:, :0], 2 * x[:, :0], 1, 0, 5), x], 1)
+
+    (ours,) = by_edgec(load(saved(exported(Together([function], [1]), (x,)))), [x])
+    same(ours, function(x), "slice_scatter")

@@ -60,6 +60,6 @@ def expanded(
     name = constants.array(np.pad(codes, (0, count - codes.size)), as_is=True)
     return [
         f"float *w = scratch + {work // 4};",
-        f"@float_expand({name}, w, {count}, {number(multiples.unit, 'float')});",
+        f"@float_expand({name}, w, {count}, {number(float(multiples.unit), 'float')});",
         *lines,
     ]

@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 
 def fits(w: NDArray[np.int8], axis: int) -> bool:
     """Whether sums along `axis` of these weights times any bytes stay within 16 bits."""
-    wide = w.astype(np.int64)
-    up, down = np.maximum(wide, 0), np.maximum(-wide, 0)
-    most = (127 * up + 128 * down).sum(axis=axis)
-    least = (128 * up + 127 * down).sum(axis=axis)
-    return bool(most.max(initial=0) <= 32767 and least.max(initial=0) <= 32768)
+    # 127 times those above zero, 128 times those below give the largest sum; the other way round the smallest
+    size, total = sizes(w, axis), w.sum(axis=axis, dtype=np.int32)
+    most, least = 255 * size - total, 255 * size + total  # twice the sums
+    return bool(most.max(initial=0) <= 2 * 32767 and least.max(initial=0) <= 2 * 32768)
+
+
+def sizes(w: NDArray[np.int8], axis: int) -> NDArray[np.int32]:
+    """Sums of the weights' sizes along `axis`."""
+    return np.abs(w, dtype=np.int16).sum(axis=axis, dtype=np.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 
 from edgec.backends.c.dsp import depthwise, tile
 from edgec.backends.c.int8.match import ByteLayer
@@ -15,7 +15,7 @@ from edgec.backends.c.view import View
 WORD, VECTOR_WORDS = 4, 4
 
 
-def dsp(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+def dsp(found: defaultdict[str, float], layer: ByteLayer, x: View, y: View) -> None:
     """A step with the DSP extension, in instructions of its inner loops."""
     if layer.depthwise:
         _planes(found, layer, x, y)
@@ -37,7 +37,7 @@ def dsp(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     found["dsp_call"] += lines * -(-places // tile.PLACES)
 
 
-def _planes(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+def _planes(found: defaultdict[str, float], layer: ByteLayer, x: View, y: View) -> None:
     """Depthwise: the planes taken out of x, and the windows of every channel in them."""
     channels, lines, places = len(layer.weights), y.shape[2], y.shape[3]
     (kh, kw), *_ = layer.window
@@ -59,7 +59,7 @@ def _planes(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
     _results(found, layer, done)
 
 
-def _results(found: Counter[str], layer: ByteLayer, count: int) -> None:
+def _results(found: defaultdict[str, float], layer: ByteLayer, count: int) -> None:
     found["dsp_rescale"] += count
     found["dsp_clamp"] += count if layer.clamp else 0
 
@@ -71,7 +71,7 @@ def _tiles(layer: ByteLayer, places: int) -> list[tuple[int, list[tuple[int, int
     return [(p, [(2, n * (outputs // 2)), (1, n * (outputs % 2))]) for p, n in together]
 
 
-def mve(found: Counter[str], layer: ByteLayer, x: View, y: View) -> None:
+def mve(found: defaultdict[str, float], layer: ByteLayer, x: View, y: View) -> None:
     """A step with MVE, in instructions of its inner loops."""
     outputs = len(layer.weights)
     if layer.depthwise:

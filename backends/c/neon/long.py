@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgec.backends.c.int8.narrow import fits
+from edgec.backends.c.int8.narrow import fits, sizes
 from edgec.backends.c.neon.pair import PairTile
 from edgec.backends.c.vector.tile import LANES, Tile
 
@@ -42,12 +42,13 @@ class LongTile(PairTile):
         columns, run = w.shape[2:]
         if run < LEAST * cls.PIECE:
             return 0
-        for visits in range(1, run // (LEAST * cls.PIECE) + 1 if columns == 1 else 2):
-            if visits == 1 or run % (visits * cls.PIECE) == 0:
-                halves = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, -run % cls.PIECE))).reshape(len(w), -1, 8)
-                share = halves.shape[1] // (w.shape[1] * columns * visits)
-                if fits(halves.reshape(-1, share, 8), 1):
-                    return visits
+        halves = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, -run % cls.PIECE))).reshape(len(w), -1, 8)
+        together = halves.shape[1] // (w.shape[1] * columns)
+        least = -(-127 * int(sizes(halves.reshape(-1, together, 8), 1).max(initial=0)) // 32768)
+        for visits in range(max(least, 1), run // (LEAST * cls.PIECE) + 1 if columns == 1 else 2):
+            whole = visits == 1 or run % (visits * cls.PIECE) == 0
+            if whole and fits(halves.reshape(-1, together // visits, 8), 1):
+                return visits
         return 0
 
     def _run(self) -> list[str]:

@@ -81,9 +81,8 @@ def conv(layer: Layer, op: Conv, x: Wires, w: Wires | None, b: Wires | None = No
             at = kernel * op.dilations + np.array(place) * op.strides
             window = padded[n][(channels, *at.T)].reshape(-1)  # [channels, taps], as the weights
             live = np.array([k for k, wire in enumerate(window) if wire is not None], int)
-            result[(n, slice(members.start, members.stop), *place)] = mac.outputs(
-                [window[k] for k in live], live, members
-            )
+            wires = window[live].tolist()
+            result[(n, slice(members.start, members.stop), *place)] = mac.outputs(wires, live, members)
     return result
 
 
@@ -152,7 +151,7 @@ class Mac:
         matrix = Matrix(self.sum_frac)
         if self.product is not None and self.drop > 0:
             for value in np.unique(weights[weights != 0]).tolist():
-                lanes = Lanes.of([self.level(xs[i]) for i in np.flatnonzero(weights == value)])
+                lanes = Lanes.of([self.level(xs[i]) for i in np.flatnonzero(weights == value).tolist()])
                 rounded = round_products(constant_products(lanes, value), self.drop, self.product.rounding)
                 self.check_product(rounded.interval)
                 add_products(matrix, shifted(rounded, self.sum_frac - (self.frac - self.drop)))
@@ -190,7 +189,7 @@ class Mac:
                 ports["w"] = [self.loaded_weights[m, t] for t in taps]
             if self.loaded_bias is not None:
                 ports["b"] = [self.loaded_bias[m]]
-            results.append(instantiate(circuit, **ports)["y"][0])
+            results.append(instantiate(circuit, "", **ports)["y"][0])
         return results
 
     def neuron(self, count: int, interval: Interval) -> Circuit:
