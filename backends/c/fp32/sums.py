@@ -72,7 +72,7 @@ def function(name: str, kind: type[Op], clamp: str) -> str:
         *(f"    vst1q_f32(y + k + {4 * i}, v{i});" for i in range(4)),
         "  }",
         f"  for (; k + 4 <= n; k += 4) {{ vst1q_f32(y + k, {four('k')}); }}",
-        "  for (; k < n; k++) {",
+        "  for (int32_t rest = n - k; rest > 0; rest--, k++) {",
         "    IN_ORDER_; /* too few for a vector loop */",
         f"    {'' if clamp else 'const '}float v = x0[k] {sign} x1[k];",
         *(["    v = v < t->lo ? t->lo : v;"] if "low" in clamp else []),

@@ -146,7 +146,7 @@ def function(name: str, operands: int, shift: int, clamp: bool) -> str:
         "    vst1_s8(y + k, v);",
         "    k += 8;",
         "  }",
-        "  for (; k < n; k++) {",
+        "  for (int32_t rest = n - k; rest > 0; rest--, k++) {",
         "    IN_ORDER_; /* too few for a vector loop */",
         f"    const int32_t v = (int32_t)({plain} + (uint32_t)t->constant) >> {shift};",
         "    y[k] = (int8_t)(v < t->lo ? t->lo : v > t->hi ? t->hi : v);",
