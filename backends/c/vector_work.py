@@ -12,7 +12,7 @@ from edgec.backends.c.fp16.long import LongTile as HalfTile
 from edgec.backends.c.fp16.match import HalfLayer
 from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32.depthwise import FloatWindow
-from edgec.backends.c.fp32.match import FloatLayer
+from edgec.backends.c.fp32.match import FloatLayer, clamp_of
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.i8mm.tile import MatrixTile
@@ -233,12 +233,18 @@ def others(found: defaultdict[str, float], schedule: Schedule, step: Step) -> No
 def _sums(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:
     """Elementwise sums: vectors of every operand, those of a rest included."""
     sums = int8_sums.matched(step.ops)
-    operands = step.ops[0].operands if sums is None else tuple(sums.linear.terms)
+    if sums is not None:
+        operands, kind, lanes, bounds = tuple(sums.linear.terms), "sum_byte", 16, 2 * sums.clamp
+    else:
+        clamp = clamp_of(step.ops)
+        assert clamp is not None
+        operands, kind, lanes, bounds = step.ops[0].operands, "sum_number", LANES, sum(map(math.isfinite, clamp))
     run = run_of(operands, step.result, schedule.views)
-    kind, lanes = ("sum_number", LANES) if sums is None else ("sum_byte", 16)
     count = step.result.tensor.size // run
+    done = count * -(-run // lanes)
     found["sum_run"] += count
-    found[kind] += count * len(operands) * -(-run // lanes)
+    found[kind] += done * len(operands)
+    found["sum_clamp"] += done * bounds
 
 
 def _matmul(found: defaultdict[str, float], op: MatMul, views: Mapping[Op, View]) -> None:
