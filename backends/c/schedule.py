@@ -258,6 +258,7 @@ def scheduled(
             _vectorised(step, *chosen[op], views, threads)
         elif (family := other(families, ops)) is not None:
             module = family.others[type(ops[0])]
+            # large elementwise steps are shared by threads, in plain C
             if module.suits(ops, views) and (step.anchor is not None or threads == 1 or weight(step) <= LARGE):
                 step.family = family
                 if elements := module.room(ops, views):

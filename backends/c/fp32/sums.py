@@ -46,17 +46,13 @@ def body(w: Writer) -> list[str]:
     """Statements of a step with the operands of `w`."""
     op, bounds = w.step.ops[0], clamp_of(w.step.ops)
     assert bounds is not None
-    clamp = clamp_name(*bounds)
+    lo, hi = bounds
+    clamp = "low" * (lo > -math.inf) + "high" * (hi < math.inf)
     name = "_".join(filter(None, [f"@{SIGNS[type(op)][0]}_floats", clamp]))  # type: ignore[index]
     w.constants.function("bounds", STRUCT)
     add(w.constants, name, function(name, type(op), clamp))
-    head = f"static const @bounds t = {{{', '.join(number(b, 'float') for b in bounds)}}};"
+    head = f"static const @bounds t = {{{number(lo, 'float')}, {number(hi, 'float')}}};"
     return [head, *calls(w, name, op.operands, "&t")]
-
-
-def clamp_name(lo: float, hi: float) -> str:
-    """Which bounds are there, as `finish` names them."""
-    return "low" * (lo > -math.inf) + "high" * (hi < math.inf)
 
 
 def function(name: str, kind: type[Op], clamp: str) -> str:

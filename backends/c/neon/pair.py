@@ -101,7 +101,7 @@ class PairTile(ByteTile):
         at = offset // self.PIECE
         if self.DEPTH == 2 and at % 2:  # done with the one before
             return []
-        lines = self._loaded("x", self.DEPTH, offset)
+        lines = self._loaded(self.DEPTH, offset)
         if self.DEPTH > 2 or at + 1 == self.whole:
             return lines + self._halves(self.DEPTH, "x", first=offset == 0)
         loads = [f"z{i}_0 = {_load(f'x{i}', offset + self.PIECE, True)};" for i in range(self.places)]
@@ -115,13 +115,13 @@ class PairTile(ByteTile):
         ]
 
     def remainder(self) -> list[str]:
-        return self._loaded("x", self.rest, 0) + self._halves(self.rest, "x", first=not self.whole)
+        return self._loaded(self.rest, 0) + self._halves(self.rest, "x", first=not self.whole)
 
-    def _loaded(self, name: str, count: int, offset: int) -> list[str]:
+    def _loaded(self, count: int, offset: int) -> list[str]:
         """`count` halves of vectors of every place."""
         return [
             f"const int8x{16 if whole else 8}_t "
-            + ", ".join(f"{name}{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in range(self.places))
+            + ", ".join(f"x{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in range(self.places))
             + ";"
             for at, whole in _vectors(count)
         ]
