@@ -176,6 +176,10 @@ WORK = {
     "float_row": "a row of a window, or some together",
     "float_call": "a call of that code",
     "float_winograd": "an instruction of Winograd's method in single precision",
+    "sum_byte": "16 bytes of an operand of an elementwise sum in vector code",
+    "sum_number": "four numbers of single precision of such an operand",
+    "sum_clamp": "a vector of such results clamped from one side",
+    "sum_run": "a call of that code for a run of elements",
     "unit": "a number moved from or to the scratch memory of a recurrent layer",
 }  # fmt: skip
 """Kinds of work that C code does; a target prices each of them in cycles (`cycles.KIND`)."""

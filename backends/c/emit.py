@@ -70,8 +70,8 @@ def function(schedule: Schedule, step: Step, constants: Constants, prefix: str) 
         if step.layer is not None:
             fast = vector_body(schedule, step, constants)
         else:
-            assert step.family is not None and step.anchor is not None
-            fast = step.family.others[type(step.anchor)].body(writer)
+            assert step.family is not None
+            fast = step.family.others[type(step.ops[0])].body(writer)
         unused = [] if step.scratch is None else ["  (void)scratch;"]
         lines = [f"#if {guard}", *("  " + line for line in fast), "#else", *unused, *lines, "#endif"]
         constants.guard = ""

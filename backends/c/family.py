@@ -16,9 +16,11 @@ from edgec.backends.c.fp32 import match as fp32_match
 from edgec.backends.c.fp32 import matmul as fp32_matmul
 from edgec.backends.c.fp32 import recurrent as fp32_recurrent
 from edgec.backends.c.fp32 import steps as fp32
+from edgec.backends.c.fp32 import sums as fp32_sums
 from edgec.backends.c.fp32 import transposed as fp32_transposed
 from edgec.backends.c.i8mm import steps as i8mm
 from edgec.backends.c.int8 import match as int8_match
+from edgec.backends.c.int8 import sums as int8_sums
 from edgec.backends.c.int16 import match as int16_match
 from edgec.backends.c.int16 import steps as int16
 from edgec.backends.c.lowbit import binary
@@ -29,7 +31,7 @@ from edgec.backends.c.neon import steps as neon
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.order import Order, decided
 from edgec.backends.c.view import View
-from edgec.ops import ConvTranspose, Gru, Lstm, MatMul, Op, Rnn
+from edgec.ops import Add, Cast, ConvTranspose, Gru, Lstm, MatMul, Mul, Op, Requantize, Rnn, Sub
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Family:
     header: str = "arm_neon.h"
     """What the code includes."""
     others: Mapping[type[Op], Any] = field(default_factory=dict)
-    """Anchors that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of a step,
-    `suits(ops, y)` whether the result may lie so, `room(ops, views)` how many elements of scratch memory it takes, and
-    `body(writer)` writes the statements."""
+    """First ops of steps that are no such layers, and the modules that do them: `can(ops)` says whether for the ops of
+    a step, `suits(ops, views)` whether for tensors that lie so, `room(ops, views)` how many elements of scratch memory
+    it takes, and `body(writer)` writes the statements."""
     packs: bool = False
     """Whether it takes its operand as it lies and packs it itself."""
     codes: bool = False
@@ -71,7 +73,9 @@ _MVE = "defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)"
 _FLOATS = {
     ConvTranspose: fp32_transposed, MatMul: fp32_matmul,
     Rnn: fp32_recurrent, Gru: fp32_recurrent, Lstm: fp32_recurrent,
+    Add: fp32_sums, Sub: fp32_sums, Mul: fp32_sums,
 }  # fmt: skip
+_SUMS: dict[type[Op], Any] = dict.fromkeys((Add, Sub, Requantize, Cast), int8_sums)
 FAMILIES = (
     Family(("i8mm",), "I8MM", _I8MM, i8mm.matched, i8mm.body, i8mm.workspace),
     Family(("dotprod",), "DOT", _DOT, _BYTES, dot.body, dot.workspace, codes=True),
@@ -79,7 +83,7 @@ FAMILIES = (
     Family(("dsp",), "DSP", _DSP, mcu_match.without_halo, dsp.body, dsp.workspace, header="arm_acle.h"),
     Family(("mve",), "MVE", _MVE, mcu_match.matched, mve.body, mve.workspace, header="arm_mve.h"),
     Family(("neon", "dotprod"), "NEON", _NEON, binary.matched, bits.body, bits.workspace, packs=True),
-    Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace),
+    Family(("neon", "dotprod"), "NEON", _NEON, int16_match.matched, int16.body, int16.workspace, others=_SUMS),
     Family(("fp16fml",), "FML", _FML, fp16.matched_long, fp16.body_long, fp16.workspace, fp16.orders),
     Family(("neon", "dotprod"), "NEON", _NEON, fp16_match.matched, fp16.body, fp16.workspace, fp16.orders),
     Family(
@@ -103,9 +107,9 @@ def families_of(options: Mapping[str, Any]) -> tuple[Family, ...]:
 
 
 def other(families: Sequence[Family], ops: tuple[Op, ...]) -> Family | None:
-    """The family that does a step whose anchor is no convolution or dense layer."""
-    anchor = type(ops[0])
-    return next((f for f in families if anchor in f.others and f.others[anchor].can(ops)), None)
+    """The family that does a step which is no convolution or dense layer."""
+    first = type(ops[0])
+    return next((f for f in families if first in f.others and f.others[first].can(ops)), None)
 
 
 def matched(families: Sequence[Family], ops: tuple[Op, ...]) -> tuple[Family, Layer] | None:

@@ -258,7 +258,8 @@ def scheduled(
             _vectorised(step, *chosen[op], views, threads)
         elif (family := other(families, ops)) is not None:
             module = family.others[type(ops[0])]
-            if module.suits(ops, views[op]):
+            # large elementwise steps are shared by threads, in plain C
+            if module.suits(ops, views) and (step.anchor is not None or threads == 1 or weight(step) <= LARGE):
                 step.family = family
                 if elements := module.room(ops, views):
                     step.scratch = Buffer("scratch", "arena", op.format, elements)

@@ -12,10 +12,11 @@ from edgec.backends.c.fp16.long import LongTile as HalfTile
 from edgec.backends.c.fp16.match import HalfLayer
 from edgec.backends.c.fp32 import matmul, recurrent, transposed
 from edgec.backends.c.fp32.depthwise import FloatWindow
-from edgec.backends.c.fp32.match import FloatLayer
+from edgec.backends.c.fp32.match import FloatLayer, clamp_of
 from edgec.backends.c.fp32.tile import FloatTile, TapTile
 from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.i8mm.tile import MatrixTile
+from edgec.backends.c.int8 import sums as int8_sums
 from edgec.backends.c.int8.depthwise import ByteWindow
 from edgec.backends.c.int8.match import EXACT, ByteLayer
 from edgec.backends.c.int8.taps import TapTile as ByteTaps
@@ -37,6 +38,7 @@ from edgec.backends.c.vector.dense import geometry
 from edgec.backends.c.vector.depthwise import Window, firsts
 from edgec.backends.c.vector.layer import Layer
 from edgec.backends.c.vector.place import runs
+from edgec.backends.c.vector.runs import run_of
 from edgec.backends.c.vector.tile import LANES, Block, split
 from edgec.backends.c.view import View
 from edgec.formats import F32
@@ -221,8 +223,27 @@ def others(found: defaultdict[str, float], schedule: Schedule, step: Step) -> No
             found["clear"] += step.scratch.bytes
         for layer, x, y in transposed.parts(step.ops, schedule.views):
             _float_layer(found, layer, x, y)
+    elif step.anchor is None:
+        _sums(found, schedule, step)
     else:
         _recurrent(found, op, op in schedule.single)
+
+
+def _sums(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:
+    """Elementwise sums: vectors of every operand, those of a rest included."""
+    sums = int8_sums.matched(step.ops)
+    if sums is not None:
+        operands, kind, lanes, bounds = tuple(sums.linear.terms), "sum_byte", 16, 2 * sums.clamp
+    else:
+        clamp = clamp_of(step.ops)
+        assert clamp is not None
+        operands, kind, lanes, bounds = step.ops[0].operands, "sum_number", LANES, sum(map(math.isfinite, clamp))
+    run = run_of(operands, step.result, schedule.views)
+    count = step.result.tensor.size // run
+    done = count * -(-run // lanes)
+    found["sum_run"] += count
+    found[kind] += done * len(operands)
+    found["sum_clamp"] += done * bounds
 
 
 def _matmul(found: defaultdict[str, float], op: MatMul, views: Mapping[Op, View]) -> None:

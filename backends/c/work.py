@@ -16,7 +16,6 @@ from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.plain_work import MOVES, moved, pairs, pooled
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.vector_work import function, gates, others, vectors
-from edgec.backends.c.view import View
 from edgec.formats import F32, TensorType
 from edgec.ops import (
     Add,
@@ -70,6 +69,8 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         vectors(found, schedule, step, step.layer)
     elif step.family is not None:
         others(found, schedule, step)
+        if step.anchor is None:
+            _halo(found, schedule, step)
     else:
         found["step"] += 1
         if isinstance(step.anchor, MOVES):
@@ -77,19 +78,24 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
         else:
             _moved(found, step.results)
             _moved(found, step.reads, by_elements=step.anchor is None)
-        y = schedule.views[step.result]
-        if any(y.buffer.halo):
-            found["row"] += y.shape[2] if len(y.shape) == 4 else 1
-            found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
+        _halo(found, schedule, step)
         for op in step.ops:
-            _portable(found, schedule, op, y)
+            _portable(found, schedule, op, schedule.views[step.result].size)
         if step.codes is not None:
             found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
 
 
-def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, y: View) -> None:
-    size, single = op.tensor.size if isinstance(op.type, TensorType) else y.size, op in schedule.single
+def _halo(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:
+    """What is written around the result."""
+    y = schedule.views[step.result]
+    if any(y.buffer.halo):
+        found["row"] += y.shape[2] if len(y.shape) == 4 else 1
+        found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
+
+
+def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored: int) -> None:
+    size, single = op.tensor.size if isinstance(op.type, TensorType) else stored, op in schedule.single
     if multiplications(op):
         taps = _taps(op)
         found["tap" if isinstance(op, Conv) and _clipped(op) else "tap_inside"] += taps

@@ -76,8 +76,9 @@ class DotTile(ByteTile):
         at = f" + {offset}" if offset else ""
         lines = ["const int8x16_t " + ", ".join(f"a{i} = vld1q_s8(x{i}{at})" for i in p) + ";"]
         for lane in range(lanes):
-            lines.append("{")
-            lines += ["  " + line for line in self.loaded()]
+            # for GCC: weights are loaded together, and ahead only where a turn is long
+            lines += [*["FENCE_"] * (self.whole <= 1), "{"]
+            lines += [*("  " + line for line in self.loaded()), "  FENCE_"]
             for i in p:
                 adds = [f"s{i}{n} = vdotq_laneq_s32(s{i}{n}, w{n}, a{i}, {lane});" for n in v]
                 lines.append("  " + " ".join(adds))

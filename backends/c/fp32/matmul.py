@@ -60,9 +60,9 @@ def can(ops: Sequence[Op]) -> bool:
     return bool(op.tensor.size) and op.x.shape[-1] > 0 and op.shape[-1] >= LANES
 
 
-def suits(ops: Sequence[Op], y: View) -> bool:
+def suits(ops: Sequence[Op], views: Mapping[Op, View]) -> bool:
     """Whether the columns of the result lie side by side."""
-    return y.strides[-1] == 1
+    return views[ops[-1]].strides[-1] == 1
 
 
 def room(ops: Sequence[Op], views: Mapping[Op, View]) -> int:

@@ -69,9 +69,9 @@ def can(ops: Sequence[Op]) -> bool:
     )
 
 
-def suits(ops: Sequence[Op], y: View) -> bool:
+def suits(ops: Sequence[Op], views: Mapping[Op, View]) -> bool:
     """Whether the result lies so that a vector of channels can be stored at once."""
-    return lies_well(_padded(ops), y)
+    return lies_well(_padded(ops), views[ops[-1]])
 
 
 def room(ops: Sequence[Op], views: Mapping[Op, View]) -> int:

@@ -64,7 +64,14 @@ class LongTile(PairTile):
     def straight(self) -> bool:
         return self.single
 
-    def _halves(self, count: int, offset: int, *, first: bool) -> list[str]:
+    def piece(self, offset: int) -> list[str]:
+        return self._multiplied(self.DEPTH, offset)
+
+    def remainder(self) -> list[str]:
+        return self._multiplied(self.rest, 0)
+
+    def _multiplied(self, count: int, offset: int) -> list[str]:
+        """Eight bytes of every place, `count` times."""
         whole = count == self.DEPTH
         q, at = "q" * whole, f" + {offset}" if offset else ""
         kind = f"int8x{16 if whole else 8}_t"

@@ -19,6 +19,8 @@ from edgec.backends.c.vector.tile import LANES, Tile
 
 SUMS = 16
 """Vectors of 32-bit sums that are kept in registers."""
+MOST_AHEAD = 12
+"""Halves of vectors of activations beside which registers have room for the weights of the next channel."""
 
 
 class PairTile(ByteTile):
@@ -95,28 +97,55 @@ class PairTile(ByteTile):
         return lines
 
     def piece(self, offset: int) -> list[str]:
-        return self._halves(self.DEPTH, offset, first=offset == 0)
+        """A piece, with the activations of the next one, which is done with it."""
+        at = offset // self.PIECE
+        if self.DEPTH == 2 and at % 2:  # done with the one before
+            return []
+        lines = self._loaded(self.DEPTH, offset)
+        if self.DEPTH > 2 or at + 1 == self.whole:
+            return lines + self._halves(self.DEPTH, "x", first=offset == 0)
+        loads = [f"z{i}_0 = {_load(f'x{i}', offset + self.PIECE, True)};" for i in range(self.places)]
+        return [
+            *lines,
+            f"int8x16_t {', '.join(f'z{i}_0' for i in range(self.places))};",
+            *(f"EARLY_({load})" for load in loads),
+            *["{", *("  " + line for line in self._halves(self.DEPTH, "x", first=offset == 0)), "}"],
+            *(f"LATE_({load})" for load in loads),
+            *["{", *("  " + line for line in self._halves(self.DEPTH, "z", first=False)), "}"],
+        ]
 
     def remainder(self) -> list[str]:
-        return self._halves(self.rest, 0, first=not self.whole)
+        return self._loaded(self.rest, 0) + self._halves(self.rest, "x", first=not self.whole)
 
-    def _halves(self, count: int, offset: int, *, first: bool) -> list[str]:
+    def _loaded(self, count: int, offset: int) -> list[str]:
+        """`count` halves of vectors of every place."""
+        return [
+            f"const int8x{16 if whole else 8}_t "
+            + ", ".join(f"x{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in range(self.places))
+            + ";"
+            for at, whole in _vectors(count)
+        ]
+
+    def _halves(self, count: int, x: str, *, first: bool) -> list[str]:
         """Eight bytes of every place, `count` times."""
         p, channels = range(self.places), range(LANES * self.vectors)
         lines = []
-        for at, whole in _vectors(count):
-            loads = [f"x{i}_{at} = {_load(f'x{i}', offset + at, whole)}" for i in p]
-            lines.append(f"const int8x{16 if whole else 8}_t {', '.join(loads)};")
-        lines += self._weights(count, 0)
+        together = max(LANES // self.places, 1)  # channels whose sums are completed together
+        ahead = self.places * self.DEPTH <= MOST_AHEAD
+        loaded = 0
         for channel in channels:
-            if channel + 1 < len(channels):
-                lines += self._weights(count, channel + 1)
+            while loaded <= min(channel + ahead, channels[-1]):
+                for _ in range(2 if count <= 2 else 1):  # two vectors, which one instruction loads
+                    lines += self._weights(count, loaded)
+                    loaded += 1
             lines.append("FENCE_")
             for i in p:
-                lines += ["{", *("  " + line for line in _products(count, f"w{channel}", f"x{i}"))]
+                lines += ["{", *("  " + line for line in _products(count, f"w{channel}", f"{x}{i}"))]
                 sums = f"p{i}_{channel}"
                 start = "vpaddlq_s16(v)" if first and self.straight else f"vpadalq_s16({sums}, v)"
                 lines += [f"  {sums} = {start};", "}"]
+            if channel % together == together - 1:
+                lines += [f"DONE_(p{i}_{c})" for c in channels[channel + 1 - together : channel + 1] for i in p]
         return [*lines, f"w += {8 * count * LANES * self.vectors};"]
 
     def _weights(self, count: int, channel: int) -> list[str]:

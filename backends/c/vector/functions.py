@@ -44,6 +44,25 @@ FENCE = """\
 #define FENCE_
 #endif
 """
+EARLY = """\
+/* Clang makes one instruction of two loads, where they are together; GCC lacks registers for what is loaded early. */
+#if defined(__clang__)
+#define EARLY_(load) load
+#define LATE_(load)
+#else
+#define EARLY_(load)
+#define LATE_(load) load
+#endif
+"""
+DONE = """\
+/* Clang, for cores that issue in order, loads and multiplies ahead and then keeps sums in memory: a sum is complete
+   here, and what is loaded later is loaded behind it. */
+#if defined(__clang__)
+#define DONE_(sum) __asm__ volatile("" : "+w"(sum));
+#else
+#define DONE_(sum)
+#endif
+"""
 NOINLINE = """\
 #if defined(__GNUC__)
 #define NOINLINE_ __attribute__((noinline))
@@ -74,6 +93,10 @@ def add(constants: Constants, name: str, text: str) -> None:
         constants.function("store_f16", STORE_F16)
     if "FENCE_" in text:
         constants.function("fence", FENCE)
+    if "EARLY_(" in text:
+        constants.function("early", EARLY)
+    if "DONE_(" in text:
+        constants.function("done", DONE)
     if "LOAD_FOUR_(" in text:
         constants.function("load_four", LOAD_FOUR)
     constants.function(name, text)
