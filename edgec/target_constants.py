@@ -26,9 +26,9 @@ CELL_KINDS = (
 """Circuit elements that a backend may count; a target prices each of them."""
 
 _POOLS = {
-    "sum": "a visit of a window that is written out, for an average of channels side by side",
-    "sum_apart": "the same where channels are not side by side",
-    "sum_beside": "a visit of a window that is a loop around some channels, for an average",
+    "average": "a visit of a window that is written out, for an average of channels side by side",
+    "average_apart": "the same where channels are not side by side",
+    "average_beside": "a visit of a window that is a loop around some channels, for an average",
     "max": "a visit of a window that is written out, for the largest of channels side by side",
     "max_apart": "the same where channels are not side by side, or along an axis",
     "max_beside": "a visit of a window that is a loop around some channels, for the largest",

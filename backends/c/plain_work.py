@@ -28,7 +28,7 @@ def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -
         pairs(op.x.shape[2 + a], op.shape[2 + a], op.kernel[a], op.strides[a], op.pads[a], op.dilations[a])
         for a in range(len(op.kernel))
     )  # fmt: skip
-    kind = number + ("max" if isinstance(op, MaxPool) else "sum")
+    kind = number + ("max" if isinstance(op, MaxPool) else "average")
     block = together(views, op)
     if block > 1:
         found[f"{kind}_beside"] += visited
