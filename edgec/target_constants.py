@@ -32,7 +32,7 @@ _POOLS = {
     "max": "a visit of a window that is written out, for the largest of channels side by side",
     "max_apart": "the same where channels are not side by side, or along an axis",
     "max_beside": "a visit of a window that is a loop around some channels, for the largest",
-    "mean": "a result of an average of numbers of one sign, or of floats",
+    "mean": "a result of an average of numbers of one sign, or of a power of two",
 }
 
 _FUNCTIONS = ("exp", "sigmoid", "tanh", "erf", "gelu", "gelu_tanh")
@@ -57,6 +57,7 @@ WORK = {
     "code": "a weight looked up by its code",
     "decode": "a vector of codes decoded into weights of vector code",
     **_POOLS,
+    "number_mean_divided": "a result of an average of floats that is no power of two of them, or clipped",
     "mean_signed": "a result of an average of numbers of either sign",
     "mean_clipped": "a result of an average whose windows reach beyond the image: divisors differ",
     "window": "a place of a window at which some channels are done together",
@@ -83,6 +84,7 @@ WORK = {
     "softmax": "an element of a softmax in single precision: its exponential, and what is done besides",
     "softmax_few": "the same in a loop too short for vectors",
     "softmax_written": "the same in a row so short that its loops are written out",
+    "softmax_step": "a softmax begun",
     "softmax_row": "a row of a softmax begun",
     "copy": "an element copied into scratch memory",
     "clear": "a byte of scratch memory or of a margin set before",

@@ -39,9 +39,12 @@ def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -
     if block == 1 and not written(op):
         found["clipped"] += visited
     if not isinstance(op, MaxPool):
-        signed = not number and centered_range(op.x.format)[0] < 0
-        means = "mean_clipped" if not inside(op) else "mean_signed" if signed else "mean"
-        found["number_mean" if number else means] += op.tensor.size
+        if number:  # by a power of two, division is multiplication
+            shifts = inside(op) and math.prod(op.kernel).bit_count() == 1
+            found["number_mean" if shifts else "number_mean_divided"] += op.tensor.size
+        else:
+            signed = centered_range(op.x.format)[0] < 0
+            found["mean_clipped" if not inside(op) else "mean_signed" if signed else "mean"] += op.tensor.size
 
 
 def moved(found: defaultdict[str, float], schedule: Schedule, step: Step) -> None:

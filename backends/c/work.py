@@ -111,6 +111,7 @@ def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored
     elif isinstance(op, Softmax) and single and not op.log:
         n = op.shape[op.axis]
         found["softmax_written" if n <= MOST_WRITTEN else "softmax_few" if n < MOST_SCALAR else "softmax"] += size
+        found["softmax_step"] += 1
         found["softmax_row"] += size // max(op.shape[op.axis], 1)
     elif isinstance(op, Softmax):  # twice the exponential of every element; the largest, exp(0), is four times as quick
         found["double"] += 2 * size - 1.5 * (size // max(op.shape[op.axis], 1))

@@ -568,7 +568,7 @@ GRAPHS: dict[str, list[Layer]] = {
         resized(16, 6), resized(4, 10),
     ],
     "rows": [
-        *(rows(shape) for shape in ((1, 400, 2), (1, 60, 3), (1, 50, 10), (4, 21), (2, 4, 24, 24))),
+        *(rows(shape) for shape in ((1, 2), (1, 3), (1, 400, 2), (1, 60, 3), (1, 50, 10), (4, 21), (2, 4, 24, 24))),
         *(reduced(f, shape, axis) for f, shape, axis in (
             ("mean", (1, 64, 40), 2), ("sum", (1, 30, 24), 1), ("max", (1, 40, 30), 2), ("mean", (8, 100), 1))),
     ],
