@@ -29,9 +29,11 @@ _POOLS = {
     "average": "a visit of a window that is written out, for an average of channels side by side",
     "average_apart": "the same where channels are not side by side",
     "average_beside": "a visit of a window that is a loop around some channels, for an average",
+    "average_clipped": "the same where the window may reach beyond the image",
     "max": "a visit of a window that is written out, for the largest of channels side by side",
     "max_apart": "the same where channels are not side by side, or along an axis",
     "max_beside": "a visit of a window that is a loop around some channels, for the largest",
+    "max_clipped": "the same where the window may reach beyond the image",
     "mean": "a result of an average of numbers of one sign, or of a power of two",
 }
 
@@ -57,6 +59,7 @@ WORK = {
     "code": "a weight looked up by its code",
     "decode": "a vector of codes decoded into weights of vector code",
     **_POOLS,
+    "number_average_wide": "a visit of a window of floats that is written out, of more than 64 channels",
     "number_mean_divided": "a result of an average of floats that is no power of two of them, or clipped",
     "mean_signed": "a result of an average of numbers of either sign",
     "mean_clipped": "a result of an average whose windows reach beyond the image: divisors differ",

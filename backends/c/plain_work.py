@@ -13,6 +13,8 @@ from edgec.backends.c.schedule import Schedule, Step
 from edgec.backends.c.view import View, dense
 from edgec.ops import Concat, Constant, Gather, MaxPool, Op, Pad, Reshape, Resize, Take, centered_range
 
+MOST_WIDE = 64
+"""Channels whose loop compilers write out, so that the additions of several do not wait for each other."""
 MOST_WRITTEN_OUT = 64
 """Bytes of a `memcpy` that compilers write out."""
 NEAR = 4
@@ -31,11 +33,12 @@ def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -
     kind = number + ("max" if isinstance(op, MaxPool) else "average")
     block = together(views, op)
     if block > 1:
-        found[f"{kind}_beside"] += visited
+        found[f"{kind}_beside" if inside(op) else f"{kind}_clipped"] += visited
         found["window" if inside(op) else "window_clipped"] += visited / block
     else:
         beside = op.shape[1] > 1 and views[op.x].strides[1] == 1
-        found[kind if beside else f"{kind}_apart"] += visited
+        wide = kind == "number_average" and op.shape[1] > MOST_WIDE
+        found[f"{kind}_apart" if not beside else f"{kind}_wide" if wide else kind] += visited
     if block == 1 and not written(op):
         found["clipped"] += visited
     if not isinstance(op, MaxPool):

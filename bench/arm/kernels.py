@@ -404,6 +404,7 @@ def function(name: str, size: int) -> Layer:
 POOLS = [
     (16, 16, 3, 2, 0), (32, 9, 2, 1, 0), (64, 8, 3, 2, 1), (24, 14, 3, 1, 1), (8, 12, 5, 2, 0), (48, 8, 2, 2, 0),
     (1, 28, 2, 2, 0), (3, 20, 2, 2, 0), (1, 20, 3, 2, 1), (6, 12, 3, 3, 0),
+    (128, 5, 3, 2, 0), (80, 6, 2, 2, 0), (256, 3, 3, 1, 0), (64, 9, 9, 1, 0), (40, 12, 6, 3, 0), (32, 7, 3, 1, 1),
 ]  # fmt: skip
 """Channels, size, kernel, stride and padding of windows; those of less than eight channels lie as their axes say."""
 
