@@ -92,6 +92,7 @@ EDGE_OPERATORS = frozenset(
         "Cast",
         "Where",
         "DepthToSpace",
+        "BitShift",
     ]
 )
 """What edge networks of convolutions and small transformers are made of."""
