@@ -23,8 +23,9 @@ MOVES = Concat | Gather | Pad | Reshape | Resize | Take
 """Anchors whose steps are counted here, reading and writing included."""
 
 
-def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -> None:
-    """Visits of windows that are written out, with the channels side by side or not, and of loops."""
+def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool, y: View) -> None:
+    """Visits of windows that are written out, with the channels side by side in the operand and in y or not, and of
+    loops."""
     number = "number_" * op.x.format.is_float
     visited = op.tensor.size // math.prod(op.shape[2:]) * math.prod(
         pairs(op.x.shape[2 + a], op.shape[2 + a], op.kernel[a], op.strides[a], op.pads[a], op.dilations[a])
@@ -36,7 +37,7 @@ def pooled(found: defaultdict[str, float], views: Mapping[Op, View], op: Pool) -
         found[f"{kind}_beside" if inside(op) else f"{kind}_clipped"] += visited
         found["window" if inside(op) else "window_clipped"] += visited / block
     else:
-        beside = op.shape[1] > 1 and views[op.x].strides[1] == 1
+        beside = op.shape[1] > 1 and views[op.x].strides[1] == y.strides[1] == 1
         wide = kind == "number_average" and op.shape[1] > MOST_WIDE
         found[f"{kind}_apart" if not beside else f"{kind}_wide" if wide else kind] += visited
     if block == 1 and not written(op):

@@ -16,6 +16,7 @@ from edgec.backends.c.functions import TRANSCENDENTAL
 from edgec.backends.c.plain_work import MOVES, moved, pairs, pooled
 from edgec.backends.c.schedule import ELEMENTWISE, Schedule, Step
 from edgec.backends.c.vector_work import function, gates, others, vectors
+from edgec.backends.c.view import View
 from edgec.formats import F32, TensorType
 from edgec.ops import (
     Add,
@@ -80,7 +81,7 @@ def work(schedule: Schedule, step: Step) -> dict[str, float]:
             _moved(found, step.reads, by_elements=step.anchor is None)
         _halo(found, schedule, step)
         for op in step.ops:
-            _portable(found, schedule, op, schedule.views[step.result].size)
+            _portable(found, schedule, op, schedule.views[step.result])
         if step.codes is not None:
             found["code"] += _taps(step.ops[0]) * _terms(step.ops[0])
     return {kind: float(count) for kind, count in found.items() if count}
@@ -94,8 +95,8 @@ def _halo(found: defaultdict[str, float], schedule: Schedule, step: Step) -> Non
         found["clear"] += y.buffer.bytes - y.size * step.result.format.dtype.itemsize
 
 
-def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored: int) -> None:
-    size, single = op.tensor.size if isinstance(op.type, TensorType) else stored, op in schedule.single
+def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, y: View) -> None:
+    size, single = op.tensor.size if isinstance(op.type, TensorType) else y.size, op in schedule.single
     if multiplications(op):
         taps = _taps(op)
         found["tap" if isinstance(op, Conv) and _clipped(op) else "tap_inside"] += taps
@@ -103,7 +104,7 @@ def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, stored
         if isinstance(op, Rnn | Gru | Lstm):
             gates(found, op, single)
     elif isinstance(op, AvgPool | MaxPool):
-        pooled(found, schedule.views, op)
+        pooled(found, schedule.views, op, y)
     elif isinstance(op, Reduce | ArgMax | Normalize):
         largest = isinstance(op, ArgMax) or (isinstance(op, Reduce) and op.function in ("max", "min"))
         beside = isinstance(op, Reduce) and len(op.x.shape) - 1 not in {a % len(op.x.shape) for a in op.axes}
