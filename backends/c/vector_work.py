@@ -160,7 +160,8 @@ def _float_tiles(
     """`rows` rows of `n` tiles of `count` places and so many vectors, with `taps` runs each; the turns of a run."""
     tiles, sums = rows * n, count * vectors
     pieces = tile.pieces(run)[0]
-    turns = pieces // max(tile.turn(pieces, sums), 1)
+    turn = max(tile.turn(pieces, sums), 1)
+    turns = -(-pieces // turn // 2) if tile.TWICE and turn > 1 else pieces // turn
     found["float"] += tiles * taps * run * sums
     found["float_idle"] += tiles * taps * run * max(SUMS - sums, 0)
     if issubclass(tile, TapTile):

@@ -160,10 +160,10 @@ def _floats(channels: int, filters: int, size: int, kernel: int, groups: int, na
 
 def test_work_of_vector_code_of_floats_is_counted_as_it_is_written() -> None:
     found = _plan(_floats(16, 32, 10, 1, 1)).kernels[1].work
-    # two blocks of 16 channels; 100 places in a row, five at a time; four numbers a piece, two pieces a turn
+    # two blocks of 16 channels; 100 places in a row, five at a time; four numbers a piece, four pieces a turn
     assert found["float"] == 2 * 20 * 16 * 5 * 4 == 16 * 32 * 100 / 4
     assert found["float_four"] == 2 * 20 * 16 and found["float_load"] == 2 * 20 * 5 * 4
-    assert found["float_turn"] == 2 * 20 * 2 and found["float_call"] == 2 and "float_idle" not in found
+    assert found["float_turn"] == 2 * 20 and found["float_call"] == 2 and "float_idle" not in found
     # two vectors of channels, eight places at a time
     found = _plan(_floats(16, 8, 10, 1, 1)).kernels[1].work
     assert found["float_weight"] == 13 * 16 * 2 and found["float_load"] == 100 * 4 and not found.get("float_four")

@@ -25,6 +25,7 @@ class FloatTile(Tile):
     """The rest of a run is counted in numbers."""
 
     FAMILY = "float"
+    TWICE = True
     PIECE = 4
     ELEMENT = "float"
     WEIGHT = "float"

@@ -63,6 +63,14 @@ DONE = """\
 #define DONE_(sum)
 #endif
 """
+TWICE = """\
+/* Clang writes two turns of a loop as one. */
+#if defined(__clang__)
+#define TWICE_ _Pragma("clang loop unroll_count(2)")
+#else
+#define TWICE_
+#endif
+"""
 NOINLINE = """\
 #if defined(__GNUC__)
 #define NOINLINE_ __attribute__((noinline))
@@ -97,6 +105,8 @@ def add(constants: Constants, name: str, text: str) -> None:
         constants.function("early", EARLY)
     if "DONE_(" in text:
         constants.function("done", DONE)
+    if "TWICE_" in text:
+        constants.function("twice", TWICE)
     if "LOAD_FOUR_(" in text:
         constants.function("load_four", LOAD_FOUR)
     constants.function(name, text)

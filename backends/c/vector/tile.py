@@ -65,6 +65,8 @@ class Tile:
     by one; `single`: there is one run in all."""
 
     FAMILY: ClassVar[str]
+    TWICE: ClassVar[bool] = False
+    """Whether Clang has registers for two turns of a loop as one."""
     PIECE: ClassVar[int]
     """Elements of a run that are done together."""
     ELEMENT: ClassVar[str]
@@ -259,6 +261,7 @@ class Tile:
         lines = [f"const {self.ELEMENT} *x0 = {'column' if self.columns else 'row'};"]
         lines += [f"const {self.ELEMENT} *x{i} = x{i - 1} + x_step;" for i in p[1:]]
         if self.whole:
+            lines += ["TWICE_"] if self.loop and self.TWICE and self.whole > 1 else []
             lines.append("for (int32_t c = 0; c < turns; c++) {" if self.loop else "{")
             for offset in range(0, step, self.PIECE):
                 lines += ["  {", *("    " + line for line in self.piece(offset)), "  }"]
