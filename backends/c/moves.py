@@ -37,13 +37,6 @@ def reshape(w: Writer, op: Reshape) -> list[str]:
     return loops.copy("y", w.result.offset, name, offset, op.format.dtype.itemsize)
 
 
-def _stored(w: Writer, op: Op, element: str) -> list[str]:
-    """Statements that take a code over, through the elementwise ops behind."""
-    body = Body()
-    value = codes.load(body, op.format, element, w.constants)
-    return w.epilogue(body, value)
-
-
 def filled_first(op: Pad, result: Op) -> bool:
     """Whether a constant is written everywhere, and then what it surrounds."""
     return op.mode == "constant" and result is op and min(op.pads) >= 0
@@ -84,8 +77,7 @@ def pad(w: Writer, op: Pad) -> list[str]:
         terms.append((position, strides[a]))
     element = f"{name}[{affine(terms, offset)}]"
     if outside:
-        fill = fill_code(op.format, op.value)
-        literal = _literal(op, fill)
+        literal = _literal(op, fill_code(op.format, op.value))
         body.lines.append(f"const {codes.ctype(op.format)} code = ({' || '.join(outside)}) ? {literal} : {element};")
         element = "code"
     value = codes.load(body, op.format, element, w.constants)

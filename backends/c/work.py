@@ -99,7 +99,8 @@ def _portable(found: defaultdict[str, float], schedule: Schedule, op: Op, y: Vie
     size, single = op.tensor.size if isinstance(op.type, TensorType) else y.size, op in schedule.single
     if multiplications(op):
         taps = _taps(op)
-        found["tap" if isinstance(op, Conv) and _clipped(op) else "tap_inside"] += taps
+        clipped = isinstance(op, Conv) and taps < op.tensor.size * math.prod(op.w.shape[2:])
+        found["tap" if clipped else "tap_inside"] += taps
         found[_mac_kind(op)] += taps * _terms(op)
         if isinstance(op, Rnn | Gru | Lstm):
             gates(found, op, single)
@@ -162,11 +163,6 @@ def _taps(op: Op) -> int:
         case ConvTranspose() | Rnn() | Gru() | Lstm():
             return multiplications(op) // max(_terms(op), 1)
     return op.tensor.size
-
-
-def _clipped(op: Conv) -> bool:
-    """Whether a window reaches beyond the image."""
-    return _taps(op) < op.tensor.size * math.prod(op.w.shape[2:])
 
 
 def _mac_kind(op: Op) -> str:

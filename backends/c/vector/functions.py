@@ -84,29 +84,25 @@ NOINLINE = """\
 #define IN_ORDER_ (void)0
 #endif
 """
+HELPERS = {
+    "@store_word(": ("store_word", STORE_WORD),
+    "@with_offset(": ("with_offset", WITH_OFFSET),
+    "@rescaled(": ("rescaled", RESCALED),
+    "@load_f16(": ("load_f16", LOAD_F16),
+    "@store_f16(": ("store_f16", STORE_F16),
+    "FENCE_": ("fence", FENCE),
+    "EARLY_(": ("early", EARLY),
+    "DONE_(": ("done", DONE),
+    "TWICE_": ("twice", TWICE),
+    "LOAD_FOUR_(": ("load_four", LOAD_FOUR),
+}
+"""What calls a helper -> its name and text."""
 
 
 def add(constants: Constants, name: str, text: str) -> None:
     """Add a function, with the helpers that it calls in front of it."""
     constants.function("noinline", NOINLINE)
-    if "@store_word(" in text:
-        constants.function("store_word", STORE_WORD)
-    if "@with_offset(" in text:
-        constants.function("with_offset", WITH_OFFSET)
-    if "@rescaled(" in text:
-        constants.function("rescaled", RESCALED)
-    if "@load_f16(" in text:
-        constants.function("load_f16", LOAD_F16)
-    if "@store_f16(" in text:
-        constants.function("store_f16", STORE_F16)
-    if "FENCE_" in text:
-        constants.function("fence", FENCE)
-    if "EARLY_(" in text:
-        constants.function("early", EARLY)
-    if "DONE_(" in text:
-        constants.function("done", DONE)
-    if "TWICE_" in text:
-        constants.function("twice", TWICE)
-    if "LOAD_FOUR_(" in text:
-        constants.function("load_four", LOAD_FOUR)
+    for call, helper in HELPERS.items():
+        if call in text:
+            constants.function(*helper)
     constants.function(name, text)
